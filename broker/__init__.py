@@ -1,0 +1,1 @@
+"""What is said on RabbitMQ, by whom, and where it goes."""

@@ -1,0 +1,1 @@
+"""Who may say and see what: identity, certificates, tokens, sealed secrets, egress, and the HTTP client."""

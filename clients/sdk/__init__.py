@@ -1,0 +1,1 @@
+"""The typed client of ports 5008 and 5009."""

@@ -1,0 +1,1 @@
+"""The asyncio shells shared by all who dial or listen."""

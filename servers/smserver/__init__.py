@@ -1,0 +1,1 @@
+"""SMServer: sign-in, profiles, configuration, alarm log and audit trail, on port 5008."""

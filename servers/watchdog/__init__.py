@@ -1,0 +1,1 @@
+"""Watchdog: starts, watches and restarts the services of one machine."""

@@ -1,0 +1,1 @@
+"""The command line and `vigil up`: the only composition root."""

@@ -1,0 +1,1 @@
+"""The alarm and action engine, on Celery."""

@@ -1,0 +1,1 @@
+"""The action kinds, one file each."""
