@@ -1,0 +1,83 @@
+"""The life of one server process: read settings, log, listen, wait for a signal, stop cleanly."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Protocol
+
+from broker.connect import connect
+
+from broker.process import Health, OperationsServer, ProcessSettings, configure_logs, logger
+from broker.transport import Broker
+from servers.net.http import PortTakenError
+
+log = logger(__name__)
+
+
+class Listener(Protocol):
+    """What all servers have in common."""
+
+    async def start(self) -> None:
+        """Return when it listens."""
+        ...
+
+    async def close(self) -> None:
+        """End its tasks and free its ports."""
+        ...
+
+
+async def until_stopped() -> None:
+    """Return at the first SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+def open_operations(health: Health, host: str, port: int, setting: str) -> OperationsServer:
+    """Start the operations port, or raise `PortTakenError` with the setting that moves it."""
+    try:
+        return OperationsServer(health, host, port).start()
+    except OSError as error:
+        raise PortTakenError(port, setting) from error
+
+
+async def serve(
+    process: str,
+    settings: ProcessSettings,
+    operations: tuple[str, int],
+    make: Callable[[Broker, Health], Listener],
+) -> None:
+    """Run one server until a signal. `operations` is the host and port of `/health` and `/metrics`."""
+    health = Health(process)
+    async with AsyncExitStack() as stack:
+        port = open_operations(health, *operations, f"VIGIL_{process.upper()}__OPERATIONS_PORT")
+        stack.callback(port.close)
+        broker = connect(settings.broker, name=process, health=health)
+        await broker.start()
+        stack.push_async_callback(broker.close)
+        server = make(broker, health)
+        stack.push_async_callback(server.close)
+        await server.start()
+        log.info("process started", process=process)
+        await until_stopped()
+        log.info("process stops", process=process)
+
+
+def run(
+    process: str,
+    settings: ProcessSettings,
+    operations: tuple[str, int],
+    make: Callable[[Broker, Health], Listener],
+) -> None:
+    """`serve`, from a synchronous `main`: what the operator must know is one line on standard error."""
+    configure_logs(settings.log)
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
+    try:
+        asyncio.run(serve(process, settings, operations, make))
+    except PortTakenError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(1) from error
