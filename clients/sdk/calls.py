@@ -1,0 +1,172 @@
+"""Every question that SMServer answers on 5008, once. `Client` and `AsyncClient` ask them."""
+
+from typing import Any, Generic, Literal, TypeVar
+
+import httpx
+from pydantic import BaseModel, TypeAdapter
+
+from broker.model.base import Instant
+from broker.model.messages import AlarmState, NodeStateReported
+from clients.sdk.call import Call, nothing, value_of
+from clients.sdk.values import (
+    AlarmEvent,
+    AuditRecord,
+    HealthRecord,
+    Items,
+    Me,
+    SignedIn,
+    StreamSecret,
+    StreamTicket,
+    Versioned,
+)
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def sign_in(user: str, password: str) -> Call[SignedIn]:
+    """Begin a session."""
+    body = {"user": user, "password": password}
+    return Call(method="POST", path="/sign-in", body=body, read=value_of(SignedIn), signed=False)
+
+
+def refresh(refresh_token: str) -> Call[SignedIn]:
+    """Renew a session's tokens. The refresh token is used up by it."""
+    body = {"refresh_token": refresh_token}
+    return Call(method="POST", path="/sessions/refresh", body=body, read=value_of(SignedIn), signed=False)
+
+
+def sign_out() -> Call[None]:
+    """End the session everywhere."""
+    return Call(method="DELETE", path="/sessions/current", read=nothing)
+
+
+def me() -> Call[Me]:
+    """The signed-in user, with what the profile shows."""
+    return Call(method="GET", path="/me", read=value_of(Me))
+
+
+def stream_secret() -> Call[StreamSecret]:
+    """Make a new stream secret for ordinary players; the old one is void."""
+    return Call(method="POST", path="/me/stream-secret", read=value_of(StreamSecret))
+
+
+def change_password(old: str, new: str) -> Call[None]:
+    """Change the user's own password."""
+    return Call(method="POST", path="/me/password", body={"old": old, "new": new}, read=nothing)
+
+
+def stream_ticket(camera_id: str, stream: Literal["main", "sub"] = "main") -> Call[StreamTicket]:
+    """The right to start one live stream."""
+    body = {"camera_id": camera_id, "stream": stream}
+    return Call(method="POST", path="/stream-tickets", body=body, read=value_of(StreamTicket))
+
+
+def alarm_events(
+    *,
+    state: AlarmState | None = None,
+    alarm_id: str | None = None,
+    before: Instant | str | None = None,
+    limit: int = 100,
+) -> Call[tuple[AlarmEvent, ...]]:
+    """The alarm log, newest first."""
+    query = _query(state=state, alarm_id=alarm_id, before=before, limit=limit)
+    return Call(method="GET", path="/alarm-events", query=query, read=lambda r: value_of(Items[AlarmEvent])(r).items)
+
+
+def alarm_event(event_id: str) -> Call[AlarmEvent]:
+    """One alarm event."""
+    return Call(method="GET", path=f"/alarm-events/{event_id}", read=value_of(AlarmEvent))
+
+
+def acknowledge(event_id: str) -> Call[None]:
+    """Take notice of an alarm event; `AlarmAcknowledged` follows on the event stream."""
+    return Call(method="POST", path=f"/alarm-events/{event_id}/acknowledge", read=nothing)
+
+
+def audit(*, before: Instant | str | None = None, limit: int = 100) -> Call[tuple[AuditRecord, ...]]:
+    """The audit trail, newest first."""
+
+    def read(response: httpx.Response) -> tuple[AuditRecord, ...]:
+        return tuple(AuditRecord(fields=row) for row in value_of(Items[dict[str, Any]])(response).items)
+
+    return Call(method="GET", path="/audit", query=_query(before=before, limit=limit), read=read)
+
+
+def health_events(*, before: Instant | str | None = None, limit: int = 100) -> Call[tuple[HealthRecord, ...]]:
+    """What the system said about its own condition, newest first."""
+    query = _query(before=before, limit=limit)
+    read = value_of(Items[HealthRecord])
+    return Call(method="GET", path="/health-events", query=query, read=lambda r: read(r).items)
+
+
+def node_states() -> Call[tuple[NodeStateReported, ...]]:
+    """What each process last said of itself."""
+    read = value_of(Items[NodeStateReported])
+    return Call(method="GET", path="/node-states", read=lambda r: read(r).items)
+
+
+class ResourceCalls(Generic[R]):
+    """The five questions about one kind of resource."""
+
+    def __init__(self, path: str, cls: type[R]) -> None:
+        self._path = path
+        self._cls = cls
+
+    def list(self) -> Call[tuple[R, ...]]:
+        """All that the user sees."""
+        items: TypeAdapter[Items[R]] = TypeAdapter(Items[self._cls])  # type: ignore[name-defined] # a run-time class
+        return Call(
+            method="GET",
+            path=self._path,
+            read=lambda response: items.validate_json(response.content, extra="ignore").items,
+        )
+
+    def get(self, resource_id: str) -> Call[R]:
+        """One of them."""
+        return Call(method="GET", path=f"{self._path}/{resource_id}", read=value_of(self._cls))
+
+    def fetch(self, resource_id: str) -> Call[Versioned[R]]:
+        """One of them with its revision, which a change may name."""
+        read = value_of(self._cls)
+        return Call(
+            method="GET",
+            path=f"{self._path}/{resource_id}",
+            read=lambda response: Versioned(read(response), response.headers.get("ETag", "").strip('"')),
+        )
+
+    def add(self, resource: R, *, password: str | None = None) -> Call[R]:
+        """A new one. Cameras and users take a password, which nobody can read again."""
+        return Call(method="POST", path=self._path, body=_body(resource, password), read=value_of(self._cls))
+
+    def replace(self, resource: R, *, password: str | None = None, revision: str | None = None) -> Call[R]:
+        """Change it as a whole; with a revision only if it still has that one (`ChangedMeanwhileError`)."""
+        return Call(
+            method="PUT",
+            path=f"{self._path}/{resource.id}",  # type: ignore[attr-defined] # every resource has an id
+            body=_body(resource, password),
+            headers=_if_match(revision),
+            read=value_of(self._cls),
+        )
+
+    def remove(self, resource_id: str, *, revision: str | None = None) -> Call[None]:
+        """Delete it; with a revision only if it still has that one."""
+        path = f"{self._path}/{resource_id}"
+        return Call(method="DELETE", path=path, headers=_if_match(revision), read=nothing)
+
+
+def _body(resource: BaseModel, password: str | None) -> dict[str, Any]:
+    body: dict[str, Any] = resource.model_dump(mode="json")
+    if password is not None:
+        body["password"] = password
+    return body
+
+
+def _if_match(revision: str | None) -> dict[str, str]:
+    return {} if revision is None else {"If-Match": f'"{revision}"'}
+
+
+def _query(**given: Any) -> dict[str, str]:
+    def text(value: Any) -> str:
+        return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+    return {name: text(value) for name, value in given.items() if value is not None}

@@ -1,0 +1,85 @@
+"""The event stream: what happened at the site, as it happens, without gaps."""
+
+import asyncio
+import json
+import random
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from pydantic import Field, ValidationError
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from broker.model import messages
+from broker.model.base import Instant, Value
+from broker.process import logger
+from clients.sdk.errors import NotSignedInError
+from clients.sdk.session import Session
+
+REFUSED = frozenset({1008, 4401, 4403})
+"""Close codes with which the server says that the token is not good (RFC 6455, 7.4.1: policy violation)."""
+FIRST_WAIT_S = 0.2
+LONGEST_WAIT_S = 10.0
+MAX_FRAME = 1 << 20
+
+log = logger(__name__)
+
+
+class Event(Value):
+    """One thing that happened. Ids count up; `since` resumes after one."""
+
+    id: int
+    kind: str = Field(description="The class of the message, e.g. AlarmRaised.")
+    time: Instant
+    data: dict[str, Any]
+
+    def message(self) -> messages.Message | None:
+        """The message in it, or none when this program is older than its kind."""
+        cls = getattr(messages, self.kind, None)
+        if not (isinstance(cls, type) and issubclass(cls, messages.Message)):
+            return None
+        try:
+            return cls.model_validate(self.data, extra="ignore")
+        except ValidationError:
+            return None
+
+
+async def follow(
+    session: Session,
+    renew: Callable[[str | None], Awaitable[bool]],
+    tls: ssl.SSLContext | None,
+    since: int | None,
+) -> AsyncIterator[Event]:
+    """Events for ever, across lost connections: after each, the stream resumes where it was cut.
+
+    Raises:
+        NotSignedInError: the session is over.
+    """
+    wait = FIRST_WAIT_S
+    while True:
+        await renew(None)
+        token = session.access_token
+        code: int | None = None
+        try:
+            async with connect(session.events_url(), ssl=tls, max_size=MAX_FRAME, proxy=None) as socket:
+                await socket.send(json.dumps({"access_token": token, "since": since}))
+                async for frame in socket:
+                    body = json.loads(frame)
+                    wait = FIRST_WAIT_S
+                    if "id" in body:
+                        event = Event.model_validate(body, extra="ignore")
+                        since = event.id
+                        yield event
+                    elif since is None and "hello" in body:
+                        since = body["hello"].get("last")
+                code = socket.close_code
+        except ConnectionClosed as error:
+            code = error.rcvd.code if error.rcvd else None
+            log.info("event stream cut", reason=str(error))
+        except (OSError, InvalidHandshake, TimeoutError) as error:
+            log.info("event stream cut", reason=str(error))
+        if code in REFUSED and not await renew(token):
+            raise NotSignedInError(401, "The session is over", "sign in again to follow events")
+        await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311 - spreads reconnections, guards nothing
+        wait = min(wait * 2, LONGEST_WAIT_S)

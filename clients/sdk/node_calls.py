@@ -1,0 +1,41 @@
+"""Every question that a node answers on 5009, once."""
+
+from broker.model.base import Instant
+from clients.sdk.call import Call, content, value_of
+from clients.sdk.values import Items, NodeReport, Segment, Span, Timeline
+
+
+def state() -> Call[NodeReport]:
+    """How the node and its cameras are."""
+    return Call(method="GET", path="/state", read=value_of(NodeReport))
+
+
+def timeline(camera_id: str, start: Instant, end: Instant) -> Call[tuple[Span, ...]]:
+    """The stretches of time for which there is footage."""
+    return Call(
+        method="GET",
+        path=f"/cameras/{camera_id}/timeline",
+        query={"from": start.isoformat(), "to": end.isoformat()},
+        read=lambda response: value_of(Timeline)(response).spans,
+    )
+
+
+def snapshot(camera_id: str, at: Instant | None = None) -> Call[bytes]:
+    """A JPEG picture, of now or of the moment given."""
+    query = {} if at is None else {"at": at.isoformat()}
+    return Call(method="GET", path=f"/cameras/{camera_id}/snapshot", query=query, read=content)
+
+
+def segments(camera_id: str, start: Instant, end: Instant, stream: str = "main") -> Call[tuple[Segment, ...]]:
+    """The files of the archive between two moments."""
+    return Call(
+        method="GET",
+        path=f"/cameras/{camera_id}/segments",
+        query={"from": start.isoformat(), "to": end.isoformat(), "stream": stream},
+        read=lambda response: value_of(Items[Segment])(response).items,
+    )
+
+
+def segment(camera_id: str, segment_id: str) -> Call[bytes]:
+    """One file of the archive, fragmented MP4. `download` writes it to disk without holding it in memory."""
+    return Call(method="GET", path=f"/cameras/{camera_id}/segments/{segment_id}", read=content)
