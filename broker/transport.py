@@ -78,6 +78,10 @@ class Subscriber(Protocol):
         """
         ...
 
+    async def ready(self) -> None:
+        """Wait until the queue exists: what is said from now on is not missed."""
+        ...
+
     async def close(self) -> None:
         """Stop listening; what is not settled goes back to the queue."""
         ...

@@ -1,0 +1,161 @@
+"""Databases: SQLite in files or PostgreSQL in schemas, opened the same way by SMServer and the engine."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import sqlalchemy
+from sqlalchemy import Connection, Dialect, Engine, event, make_url, text
+from sqlalchemy.types import DateTime, TypeDecorator
+
+BUSY_TIMEOUT_S = 30
+"""How long a SQLite transaction waits for its turn to write."""
+
+CONNECT_TIMEOUT_S = 5
+"""How long PostgreSQL may take to answer a new connection."""
+
+READ_ONLY = {"vigil_read_only": True}
+"""Execution options of a SQLite connection that only reads: `engine.execution_options(**READ_ONLY).connect()`.
+
+Others begin with the write lock, so that a transaction which reads and then writes is never refused midway."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware point in time on both databases, always given back in UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To the database: naive times are refused."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """From the database: in UTC."""
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def open_database(url: str, schema: str) -> Engine:
+    """An engine whose unqualified names mean the tables of `schema`. Nothing is connected yet.
+
+    SQLite: WAL, synchronous=FULL, foreign keys on, transactions that begin with the write lock. PostgreSQL: the
+    schema is first in the search path and need not exist before `migrate`.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", schema):
+        raise ValueError(f"{schema!r} is no name for a schema")
+    address = make_url(url)
+    if address.get_backend_name() == "sqlite":
+        if address.database:
+            Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = sqlalchemy.create_engine(address, connect_args={"timeout": BUSY_TIMEOUT_S})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return sqlalchemy.create_engine(
+        address,
+        pool_pre_ping=True,
+        connect_args={
+            "options": f"-csearch_path={schema} -ctimezone=UTC",
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "application_name": f"vigil {schema}",
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 20_000,
+        },
+    )
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reading = connection.get_execution_options().get("vigil_read_only", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def is_postgresql(connection: Connection) -> bool:
+    """Whether the rows are kept by PostgreSQL."""
+    return connection.dialect.name == "postgresql"
+
+
+def now(connection: Connection) -> datetime:
+    """The present by the database's clock: leases live by it. SQLite's clock is this machine's."""
+    if is_postgresql(connection):
+        moment = connection.scalar(text("SELECT clock_timestamp()"))
+        assert isinstance(moment, datetime)
+        return moment.astimezone(UTC)
+    return datetime.now(UTC)
+
+
+def lock_number(name: str) -> int:
+    """The number under which PostgreSQL knows a named lock."""
+    return crc32(f"vigil {name}".encode())
+
+
+@contextmanager
+def advisory_lock(connection: Connection, name: str) -> Iterator[bool]:
+    """Whether this transaction alone holds the named lock. It is given up when the transaction ends.
+
+    SQLite has one process and one writer at a time: there the answer is always yes.
+    """
+    if is_postgresql(connection):
+        yield bool(connection.scalar(text("SELECT pg_try_advisory_xact_lock(:n)"), {"n": lock_number(name)}))
+    else:
+        yield True
+
+
+def migrate(url: str, schema: str, scripts: str) -> None:
+    """Bring a schema up to date with the Alembic revisions in a package, e.g. "workers:migrations".
+
+    Safe to call from several processes at once: one works and the others wait. The folder's env.py is two lines:
+    `from broker.database import run_migrations` and `run_migrations()`.
+    """
+    from alembic import command  # noqa: PLC0415 - only `vigil migrate` and the start of `vigil up` need Alembic
+    from alembic.config import Config  # noqa: PLC0415 - the same
+
+    engine = open_database(url, schema)
+    config = Config()
+    config.set_main_option("script_location", scripts)
+    config.set_main_option("path_separator", "os")
+    try:
+        with engine.begin() as connection:  # SQLite: this takes the write lock
+            if is_postgresql(connection):
+                connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": lock_number(f"migrate {schema}")})
+                connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
+            config.attributes["connection"] = connection
+            config.attributes["schema"] = schema
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()
+
+
+def run_migrations(target_metadata: sqlalchemy.MetaData | None = None) -> None:
+    """What an Alembic env.py does: run on the connection that `migrate` has opened, inside its transaction."""
+    from alembic import context  # noqa: PLC0415 - see migrate
+
+    attributes = context.config.attributes
+    context.configure(
+        connection=attributes["connection"],
+        target_metadata=target_metadata,
+        version_table=f"alembic_version_{attributes['schema']}",
+        render_as_batch=True,
+        transactional_ddl=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()

@@ -1,0 +1,141 @@
+"""Announcements kept in the transaction that they announce, until the broker has confirmed them."""
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    delete,
+    insert,
+    select,
+    text,
+)
+
+from broker.codec import pack
+from broker.database import READ_ONLY, lock_number
+from broker.model.base import Priority
+from broker.relay import Row
+from broker.transport import Envelope
+
+POLL_S = 0.25
+"""How often the holder of a PostgreSQL outbox looks for rows that other processes have written."""
+
+
+def outbox_table(metadata: MetaData) -> Table:
+    """The table `outbox` of a schema."""
+    return Table(
+        "outbox",
+        metadata,
+        Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+        Column("id", String(255), nullable=False),
+        Column("kind", String(80), nullable=False),
+        Column("version", Integer, nullable=False),
+        Column("headers", Text, nullable=False),
+        Column("body", LargeBinary, nullable=False),
+        sqlite_autoincrement=True,  # a position is never used again
+    )
+
+
+def put(connection: Connection, table: Table, envelopes: Sequence[Envelope]) -> None:
+    """Write announcements in the present transaction. Call the relay's `wake` after the commit."""
+    if not envelopes:
+        return
+    rows = []
+    for envelope in envelopes:
+        headers, body = pack(envelope)
+        rows.append(
+            {
+                "id": envelope.id,
+                "kind": envelope.message.kind(),
+                "version": envelope.message.version,
+                "headers": json.dumps(headers),
+                "body": body,
+            }
+        )
+    connection.execute(insert(table), rows)
+
+
+class OutboxStore:
+    """The outbox as its relay sees it. Of several processes on one PostgreSQL only one relays at a time."""
+
+    lanes = (Priority.LOW,)
+    """What is announced has no lanes: one order for all."""
+
+    def __init__(self, engine: Engine, table: Table) -> None:
+        self._engine = engine
+        self._table = table
+        self._holder: Connection | None = None
+        self._lock = threading.Lock()
+        self.poll_s = POLL_S if engine.dialect.name == "postgresql" else 1.0
+
+    @property
+    def trouble(self) -> str:
+        """None that an exception would not tell."""
+        return ""
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Rows appear when a transaction of somebody else commits: who commits calls `wake`."""
+
+    def pending(self, lane: Priority, after: int, limit: int) -> list[Row]:
+        """The oldest rows behind a position."""
+        del lane
+        if not self._holds():
+            return []
+        table = self._table
+        statement = (
+            select(table.c.position, table.c.headers, table.c.body)
+            .where(table.c.position > after)
+            .order_by(table.c.position)
+            .limit(limit)
+        )
+        with self._engine.execution_options(**READ_ONLY).connect() as connection:
+            return [Row(row.position, json.loads(row.headers), row.body) for row in connection.execute(statement)]
+
+    def confirm(self, positions: Sequence[int]) -> None:
+        """Delete rows that the broker has."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(self._table).where(self._table.c.position.in_(positions)))
+
+    def _holds(self) -> bool:
+        if self._engine.dialect.name != "postgresql":
+            return True
+        with self._lock:
+            try:
+                if self._holder is None:
+                    connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+                    number = lock_number(f"outbox {self._schema(connection)}")
+                    if not connection.scalar(text("SELECT pg_try_advisory_lock(:n)"), {"n": number}):
+                        connection.close()
+                        return False
+                    self._holder = connection
+                else:
+                    self._holder.execute(text("SELECT 1"))
+            except BaseException:
+                self._release()
+                raise
+            return True
+
+    @staticmethod
+    def _schema(connection: Connection) -> str:
+        return str(connection.scalar(text("SELECT current_database() || '.' || current_schema()")))
+
+    def _release(self) -> None:
+        holder, self._holder = self._holder, None
+        if holder is not None:
+            holder.invalidate()  # a connection that gives its lock up never goes back to the pool
+            holder.close()
+
+    def close(self) -> None:
+        """Let another process relay."""
+        with self._lock:
+            self._release()
