@@ -1,0 +1,168 @@
+// One live stream: fragmented MP4 over a WebSocket into MediaSource, kept close to the live edge.
+import { ask, socketUrl } from './api.js';
+
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 8_000;
+const TICK_MS = 250;
+const FAR_BEHIND_S = 1; // beyond this, jump
+const BEHIND_S = 0.25; // beyond this, play a little faster
+const EDGE_S = 0.15; // where a jump lands
+const HURRY = 1.1;
+const KEEP_S = 10; // of what has been played
+const SILENCE_MS = 8_000; // without a fragment, the connection counts as dead
+const MAX_QUEUE = 400; // fragments that wait for the decoder, about 16 s
+
+export class Player {
+  /** `status(state, detail)` with state connecting, live, waiting. */
+  constructor(video, cameraId, stream, status) {
+    this.video = video;
+    this.cameraId = cameraId;
+    this.stream = stream;
+    this.status = status;
+    this.wait = FIRST_WAIT_MS;
+    this.closed = false;
+    this.queue = [];
+    this.ticker = setInterval(() => this.tick(), TICK_MS);
+    this.connect();
+  }
+
+  close() {
+    this.closed = true;
+    clearInterval(this.ticker);
+    clearTimeout(this.timer);
+    this.hangUp();
+    this.release();
+  }
+
+  async connect() {
+    this.status('connecting', '');
+    let ticket;
+    try {
+      ({ ticket } = await ask('POST', '/stream-tickets', { camera_id: this.cameraId, stream: this.stream }));
+    } catch (problem) {
+      this.again(problem.message);
+      return;
+    }
+    if (this.closed) return;
+    let trouble = '';
+    const socket = new WebSocket(socketUrl(`/live/${encodeURIComponent(this.cameraId)}?stream=${this.stream}`));
+    this.socket = socket;
+    this.heardAt = performance.now();
+    socket.binaryType = 'arraybuffer';
+    socket.onopen = () => socket.send(JSON.stringify({ ticket }));
+    socket.onmessage = ({ data }) => {
+      this.heardAt = performance.now();
+      if (typeof data !== 'string') {
+        this.wait = FIRST_WAIT_MS;
+        this.append(data);
+        return;
+      }
+      const said = JSON.parse(data);
+      if (said.mime) this.begin(said.mime);
+      if (said.problem) trouble = said.problem;
+    };
+    socket.onclose = () => this.again(trouble);
+  }
+
+  again(detail) {
+    if (this.closed) return;
+    this.hangUp();
+    this.status('waiting', detail);
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.connect(), this.wait * (0.5 + Math.random() / 2));
+    this.wait = Math.min(this.wait * 2, LONGEST_WAIT_MS);
+  }
+
+  hangUp() {
+    if (!this.socket) return;
+    this.socket.onclose = this.socket.onmessage = this.socket.onopen = null;
+    this.socket.close();
+    this.socket = null;
+  }
+
+  /** A stream begins, or goes on in another format. */
+  begin(mime) {
+    this.release();
+    if (!MediaSource.isTypeSupported(mime)) {
+      this.again(`This browser cannot play ${mime}.`);
+      return;
+    }
+    const source = new MediaSource();
+    this.source = source;
+    this.address = URL.createObjectURL(source);
+    this.video.src = this.address;
+    source.addEventListener('sourceopen', () => {
+      if (this.source !== source) return;
+      this.buffer = source.addSourceBuffer(mime);
+      this.buffer.addEventListener('updateend', () => this.feed());
+      this.feed();
+    }, { once: true });
+  }
+
+  release() {
+    this.queue = [];
+    this.buffer = null;
+    this.source = null;
+    if (this.address) {
+      URL.revokeObjectURL(this.address);
+      this.address = null;
+      this.video.removeAttribute('src');
+      this.video.load();
+    }
+  }
+
+  append(bytes) {
+    if (!this.source) return;
+    this.queue.push(bytes);
+    if (this.queue.length > MAX_QUEUE) this.again('The picture cannot keep up.');
+    else this.feed();
+  }
+
+  feed() {
+    const { buffer, video } = this;
+    if (!buffer || buffer.updating || this.source.readyState !== 'open') return;
+    try {
+      const played = video.currentTime - KEEP_S;
+      if (buffer.buffered.length && buffer.buffered.start(0) < played - 1) {
+        buffer.remove(0, played);
+      } else if (this.queue.length) {
+        buffer.appendBuffer(this.queue.length === 1 ? this.queue.pop() : joined(this.queue.splice(0)));
+      }
+    } catch (error) {
+      this.again(error.message);
+    }
+  }
+
+  tick() {
+    if (this.socket && performance.now() - this.heardAt > SILENCE_MS) {
+      this.again('No picture comes.');
+      return;
+    }
+    const { video, buffer } = this;
+    if (!buffer || !this.socket) return;
+    if (video.error) {
+      this.again(video.error.message || 'The picture cannot be decoded.');
+      return;
+    }
+    const ranges = buffer.buffered;
+    if (!ranges.length) return;
+    const end = ranges.end(ranges.length - 1);
+    const start = ranges.start(ranges.length - 1);
+    const lag = end - video.currentTime;
+    if (video.currentTime < start) video.currentTime = Math.max(start, end - EDGE_S); // also a hole in the middle
+    else if (lag > FAR_BEHIND_S) video.currentTime = Math.max(start, end - EDGE_S);
+    video.playbackRate = lag > BEHIND_S ? HURRY : 1;
+    if (video.paused) video.play().catch(() => {});
+    if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.status('live', '');
+  }
+}
+
+function joined(parts) {
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.byteLength, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(new Uint8Array(part), at);
+    at += part.byteLength;
+  }
+  return whole;
+}
