@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS.parent / "benchmarks" / "results"
@@ -67,11 +67,12 @@ def settings() -> str:
                 yield from rows(kind, place)
                 continue
             default = field.get_default(call_default_factory=False)
-            shown = getattr(default, "get_secret_value", lambda: default)()
-            yield f"`{variable_name(place)}`", f"`{shown}`" if shown not in ("", None, ()) else "", field.description or ""
+            shown = default.get_secret_value() if isinstance(default, SecretStr) else default
+            cell = "" if shown in ("", None, ()) else f"`{shown}`"
+            yield f"`{variable_name(place)}`", cell, field.description or ""
 
     text = NOTE.format(source="the settings classes") + (
-        "# Settings\n\nRead once at start from the environment, then from the TOML file that `VIGIL_CONFIG` names"
+        "# Settings\n\nRead once at start from the environment, then from the file that `VIGIL_CONFIG` names"
         " (`VIGIL_BROKER__URL` is `url` in the table `[broker]`). A wrong value ends the start with the variable's name,"
         " its problem and an example.\n"
     )
@@ -152,7 +153,8 @@ def openapi(port: int) -> Callable[[], str]:
 def benchmarks() -> str:
     """Every result file under benchmarks/results."""
     text = NOTE.format(source="nothing: run `make bench`") + (
-        "# Benchmarks\n\nEach row was measured by `make bench-…` on the machine it names. `ratio` is ours against the peer's.\n"
+        "# Benchmarks\n\nEach row was measured by `make bench-…` on the machine it names."
+        " `ratio` is ours against the peer's.\n"
     )
     for path in sorted(RESULTS.glob("*.json")):
         result = json.loads(path.read_text())

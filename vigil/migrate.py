@@ -1,7 +1,6 @@
 """Bring both schemas up to date, under an advisory lock; safe to run from several places at once."""
 
 from broker.database import migrate as migrate_schema
-
 from broker.process import ProcessSettings, configure_logs, load_settings
 
 

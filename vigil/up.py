@@ -7,11 +7,10 @@ from contextlib import AsyncExitStack
 from typing import NamedTuple
 
 from broker.connect import connect
-from servers.dvrserver.server import DVRServer
-from servers.net.http import PortTakenError
-
 from broker.process import Health, ProcessSettings, configure_logs, load_settings, logger
+from servers.dvrserver.server import DVRServer
 from servers.dvrserver.settings import DVRServerSettings
+from servers.net.http import PortTakenError
 from servers.net.serve import open_operations, until_stopped
 
 log = logger(__name__)
@@ -62,7 +61,6 @@ async def run_site(settings: ProcessSettings, ready: Callable[[Site], Awaitable[
         from servers.gateway.server import Gateway  # noqa: PLC0415 - recording starts before these are loaded
         from servers.gateway.settings import GatewaySettings  # noqa: PLC0415 - the same
         from servers.smserver.server import SMServer  # noqa: PLC0415 - the same
-
         from servers.smserver.settings import SMServerSettings  # noqa: PLC0415 - the same
         from vigil.migrate import migrate_all  # noqa: PLC0415 - the same
 

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 from typing import Protocol
 
 from broker.connect import connect
-
 from broker.process import Health, OperationsServer, ProcessSettings, configure_logs, logger
 from broker.transport import Broker
 from servers.net.http import PortTakenError
