@@ -1,0 +1,188 @@
+"""The skeleton of the HTTP ports."""
+
+import asyncio
+import ssl
+from typing import Annotated
+
+import httpx
+import pytest
+import websockets
+from fastapi import Depends, FastAPI, WebSocket
+from pydantic import BaseModel, ConfigDict, Field
+
+from broker.process import TLSSettings
+from broker.trust.errors import PlainRefusedError
+from servers.net.http import HttpServer, PortTakenError, Problem, install_problems
+from servers.net.policy import public, websocket_policy
+
+
+class Door(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: Annotated[str, Field(max_length=5)]
+    height: Annotated[int, Field(ge=1)] = 2
+
+
+def application() -> FastAPI:
+    app = FastAPI()
+    install_problems(app)
+
+    @app.get("/hello", dependencies=[Depends(public)])
+    async def hello() -> dict[str, str]:
+        return {"say": "hello"}
+
+    @app.post("/doors", dependencies=[Depends(public)])
+    async def doors(door: Door) -> Door:
+        return door
+
+    @app.get("/teapot", dependencies=[Depends(public)])
+    async def teapot() -> None:
+        raise Problem(418, "No coffee", "It is a teapot.", "vessel", "ask the coffee machine")
+
+    @app.get("/slow", dependencies=[Depends(public)])
+    async def slow() -> str:
+        await asyncio.sleep(0.3)
+        return "done"
+
+    @app.websocket("/echo", dependencies=[Depends(websocket_policy("says what it hears"))])
+    async def echo(socket: WebSocket) -> None:
+        await socket.accept()
+        async for text in socket.iter_text():
+            await socket.send_text(text)
+
+    return app
+
+
+@pytest.fixture
+async def server():
+    server = HttpServer(application(), "127.0.0.1", 0, setting="VIGIL_TEST__PORT")
+    await server.start()
+    yield server
+    await server.close()
+
+
+@pytest.fixture
+async def client(server):
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+        yield client
+
+
+async def test_a_started_server_answers_and_a_closed_one_has_freed_its_port(server, client):
+    assert (await client.get("/hello")).json() == {"say": "hello"}
+    await server.close()
+    await server.close()
+    again = HttpServer(application(), "127.0.0.1", server.port)
+    await again.start()
+    await again.close()
+
+
+async def test_a_taken_port_is_named_with_the_setting_that_moves_it(server):
+    second = HttpServer(application(), "127.0.0.1", server.port, setting="VIGIL_TEST__PORT")
+    with pytest.raises(PortTakenError, match=rf"{server.port}.*VIGIL_TEST__PORT"):
+        await second.start()
+
+
+async def test_it_does_not_bind_beyond_loopback_without_tls():
+    with pytest.raises(PlainRefusedError, match="VIGIL_TEST__HOST"):
+        await HttpServer(application(), "0.0.0.0", 0, setting="VIGIL_TEST__PORT").start()
+
+
+async def test_with_a_certificate_it_speaks_tls(tmp_path):
+    certificate, key = self_signed(tmp_path)
+    server = HttpServer(application(), "127.0.0.1", 0, tls=TLSSettings(certificate=certificate, key=key))
+    await server.start()
+    try:
+        assert server.url.startswith("https://")
+        context = ssl.create_default_context(cafile=str(certificate))
+        async with httpx.AsyncClient(base_url=server.url, verify=context, trust_env=False) as client:
+            assert (await client.get("/hello")).status_code == 200
+    finally:
+        await server.close()
+
+
+async def test_what_is_being_answered_is_finished_before_it_closes(server, client):
+    answer = asyncio.create_task(client.get("/slow"))
+    while not server._server.server_state.tasks:  # noqa: ASYNC110 - uvicorn has no such event
+        await asyncio.sleep(0.01)
+    await server.close()
+    assert (await answer).json() == "done"
+
+
+async def test_an_open_websocket_does_not_hold_up_closing(server):
+    async with websockets.connect(f"ws://127.0.0.1:{server.port}/echo", proxy=None) as socket:
+        await socket.send("one")
+        assert await socket.recv() == "one"
+        async with asyncio.timeout(5):
+            await server.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "remedy"),
+    [
+        ({}, "name", "give it"),
+        ({"name": "a", "wdith": 1}, "wdith", "leave it out"),
+        ({"name": "too long"}, "name", "at most 5"),
+        ({"name": "a", "height": 0}, "height", "1 or more"),
+        ({"name": "a", "height": "x"}, "height", "whole number"),
+    ],
+)
+async def test_a_wrong_field_is_named_with_its_remedy(client, body, field, remedy):
+    answer = await client.post("/doors", json=body)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["field"] == field
+    assert remedy in answer.json()["remedy"]
+
+
+async def test_several_wrong_fields_are_all_listed(client):
+    answer = await client.post("/doors", json={"height": 0})
+    assert [error["field"] for error in answer.json()["errors"]] == ["name", "height"]
+
+
+async def test_broken_json_is_a_problem_too(client):
+    answer = await client.post("/doors", content=b"{", headers={"content-type": "application/json"})
+    assert answer.json()["remedy"] == "send valid JSON"
+
+
+async def test_problems_of_routes_and_of_the_framework_look_alike(client):
+    assert (await client.get("/teapot")).json() == {
+        "type": "about:blank",
+        "title": "No coffee",
+        "status": 418,
+        "detail": "It is a teapot.",
+        "field": "vessel",
+        "remedy": "ask the coffee machine",
+    }
+    missing = await client.get("/nowhere")
+    assert (missing.status_code, missing.headers["content-type"]) == (404, "application/problem+json")
+    assert (await client.put("/hello")).json()["title"] == "Method Not Allowed"
+
+
+def self_signed(folder):
+    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - only this test makes a certificate
+    from ipaddress import ip_address  # noqa: PLC0415 - the same
+
+    from cryptography import x509  # noqa: PLC0415 - the same
+    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415 - the same
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - the same
+    from cryptography.x509.oid import NameOID  # noqa: PLC0415 - the same
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "vigil test")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    certificate_file, key_file = folder / "certificate.pem", folder / "key.pem"
+    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate_file, key_file
