@@ -1,0 +1,111 @@
+"""What the node says of itself: its state now and then, and health events as they happen.
+
+Best effort by design: the truth about triggers is in the journal, these are news. The newest state replaces
+an older one; health events wait in a short memory while the broker is away.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from broker.codec import envelope
+from broker.errors import PublishError
+from broker.model.health import HealthEvent
+from broker.model.messages import CameraState, HealthEventReported, NodeStateReported
+from broker.model.resources import ServerRole
+from broker.process import logger
+from broker.transport import Envelope, Publisher
+
+log = logger(__name__)
+
+REMEMBERED = 1000
+"""Health events kept for a broker that is away; the oldest go first."""
+GATHER_S = 0.1
+"""Changes that come together are reported together."""
+
+
+class Reports:
+    """Publishes `NodeStateReported` and `HealthEventReported`."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        node_id: str,
+        *,
+        boot: int,
+        operations_url: str,
+        revision: Callable[[], int],
+        cameras: Callable[[], tuple[CameraState, ...]],
+        state_s: float,
+    ) -> None:
+        self._publisher = publisher
+        self._node_id = node_id
+        self._boot = boot
+        self._operations_url = operations_url
+        self._revision = revision
+        self._cameras = cameras
+        self._state_s = state_s
+        self._events: deque[Envelope] = deque(maxlen=REMEMBERED)
+        self._changed = asyncio.Event()
+
+    def health(self, event: HealthEvent, subject: str = "", detail: str = "") -> None:
+        """Report a condition of the system itself."""
+        log.info("health event", health_event=event.value, subject=subject, detail=detail)
+        message = HealthEventReported(
+            node_id=self._node_id, event=event, subject=subject, detail=detail[:500], at=datetime.now(UTC)
+        )
+        self._events.append(envelope(message, source=self._source))
+        self.changed()
+
+    def changed(self) -> None:
+        """Report the state soon instead of at the next turn."""
+        self._changed.set()
+
+    def state(self) -> NodeStateReported:
+        """The node as it is now."""
+        return NodeStateReported(
+            node_id=self._node_id,
+            role=ServerRole.DVRSERVER,
+            boot=self._boot,
+            revision=self._revision(),
+            at=datetime.now(UTC),
+            operations_url=self._operations_url,
+            cameras=self._cameras(),
+        )
+
+    async def run(self) -> None:
+        """Report at start, on change and every so often, for ever."""
+        while True:
+            await self._publish()
+            try:
+                async with asyncio.timeout(self._state_s):
+                    await self._changed.wait()
+                    await asyncio.sleep(GATHER_S)
+            except TimeoutError:
+                continue
+
+    async def stopped(self) -> None:
+        """Say goodbye, if somebody listens."""
+        self.health(HealthEvent.PROCESS_STOPPED)
+        try:
+            async with asyncio.timeout(1):
+                await self._publish()
+        except TimeoutError:
+            pass
+
+    @property
+    def _source(self) -> str:
+        return f"dvrserver/{self._node_id}"
+
+    async def _publish(self) -> None:
+        self._changed.clear()
+        try:
+            await self._publisher.publish(envelope(self.state(), source=self._source))
+            while self._events:
+                event = self._events[0]
+                await self._publisher.publish(event)
+                if self._events and self._events[0] is event:
+                    self._events.popleft()
+        except PublishError as error:
+            log.debug("report not delivered", reason=str(error))
