@@ -18,7 +18,7 @@ def connect(settings: BrokerSettings, *, name: str, health: Health) -> Broker:
     With memory:// all callers of one process, on whatever thread or event loop, meet on the same queues.
     """
     if settings.url.get_secret_value() == MEMORY:
-        return MemoryBroker(shared_hub(settings.partitions), health=health)
+        return MemoryBroker(shared_hub(settings.partitions), health=health, until_settled=True)
     from broker.amqp import AmqpBroker  # noqa: PLC0415 - the embedded default never pays for pika
 
     return AmqpBroker(settings, name=name, health=health)

@@ -1,13 +1,14 @@
 """The two protocols inside one process: no RabbitMQ, the same routes, safe across threads and event loops.
 
-Messages are encoded and decoded as on the wire. What lies in a queue is lost with the process; journal, inbox
-and database rows make the embedded default safe, as they do in a cluster.
+Messages are encoded and decoded as on the wire. What lies in a queue is lost with the process, so a publisher
+can be asked to keep its promise only when every "one" queue's reader has settled the message: the sender's
+journal or outbox row then lives until the receiver's transaction has. That makes the embedded default safe.
 """
 
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -44,6 +45,14 @@ class Item:
     position: int
     encoded: Encoded
     deliveries: int = 0
+    settled: Callable[[], None] | None = None
+    """Called once when a reader has settled it, or it was put with the dead letters."""
+
+    def settle(self) -> None:
+        """Tell whoever waits for it."""
+        if self.settled is not None:
+            tell, self.settled = self.settled, None
+            tell()
 
 
 @dataclass(slots=True)
@@ -70,8 +79,10 @@ class Hub:
         with self._lock:
             self._queues.setdefault(bound.name, _Queue(bound))
 
-    def publish(self, encoded: Encoded) -> None:
-        """Put a message into every queue that wants it.
+    def publish(self, encoded: Encoded, settled: Callable[[], None] | None = None) -> int:
+        """Put a message into every queue that wants it; returns in how many "one" queues readers will settle it.
+
+        `settled` is called for each of those, from whatever thread the reader lives in.
 
         Raises:
             PublishRefusedError: a queue that wants it is full.
@@ -83,10 +94,14 @@ class Hub:
             full = next((queue for queue in targets if len(queue.items) >= self.queue_limit), None)
             if full is not None:
                 raise PublishRefusedError(f"the queue {full.bound.name} is full")
+            awaited = 0
             for queue in targets:
                 self._position += 1
-                queue.items.append(Item(self._position, encoded))
+                waits = settled is not None and queue.bound.row.audience == "one" and queue.bound.row.ordered
+                awaited += waits
+                queue.items.append(Item(self._position, encoded, settled=settled if waits else None))
                 self._wake(queue)
+            return awaited
 
     def _targets(self, encoded: Encoded) -> list[_Queue]:
         return [
@@ -134,6 +149,7 @@ class Hub:
             for item in sorted(unsettled, key=lambda item: item.position, reverse=True):
                 if item.deliveries > DELIVERY_LIMIT:
                     self.bury(queue.bound.name, item.encoded, "delivery_limit")
+                    item.settle()
                 else:
                     queue.items.appendleft(item)
             self._wake(queue)
@@ -174,12 +190,17 @@ class Hub:
 
 
 class MemoryPublisher:
-    """Speaks inside the process; every promise is kept or broken at once."""
+    """Speaks inside the process.
 
-    def __init__(self, hub: Hub, name: str) -> None:
+    A promise is kept when the message is queued or, with `until_settled`, when the readers have settled it.
+    """
+
+    def __init__(self, hub: Hub, name: str, *, until_settled: bool = False) -> None:
         self._hub = hub
         self._name = name
+        self._until_settled = until_settled
         self._closed = False
+        self._open: set[asyncio.Future[None]] = set()
 
     def publish(self, envelope: Envelope) -> "asyncio.Future[None]":
         """See `broker.transport.Publisher`."""
@@ -187,19 +208,61 @@ class MemoryPublisher:
         if self._closed:
             promise.set_exception(PublishUnconfirmedError("the publisher is closed"))
             return promise
+        waiting = _Countdown(promise)
         try:
-            self._hub.publish(encode(envelope, partitions=self._hub.partitions))
+            awaited = self._hub.publish(
+                encode(envelope, partitions=self._hub.partitions), waiting.one_less if self._until_settled else None
+            )
         except PublishRefusedError as error:
             metrics.PUBLISHED.labels(self._name, "refused").inc()
             promise.set_exception(error)
-        else:
-            metrics.PUBLISHED.labels(self._name, "confirmed").inc()
-            promise.set_result(None)
+            return promise
+        metrics.PUBLISHED.labels(self._name, "confirmed").inc()
+        waiting.expect(awaited)
+        if not promise.done():
+            self._open.add(promise)
+            promise.add_done_callback(self._open.discard)
         return promise
 
     async def close(self) -> None:
-        """Stop speaking."""
+        """Stop speaking; promises still open break."""
         self._closed = True
+        for promise in list(self._open):
+            if not promise.done():
+                promise.set_exception(PublishUnconfirmedError("the publisher is closed"))
+
+
+class _Countdown:
+    """Keeps a promise, in its own event loop, when as many readers have settled as were expected."""
+
+    def __init__(self, promise: "asyncio.Future[None]") -> None:
+        self._promise = promise
+        self._loop = promise.get_loop()
+        self._lock = threading.Lock()
+        self._left = 0
+
+    def expect(self, count: int) -> None:
+        """How many will settle; some may have done so already."""
+        with self._lock:
+            self._left += count
+            kept = self._left == 0
+        if kept:
+            self._keep()
+
+    def one_less(self) -> None:
+        """A reader has settled it. Called from any thread."""
+        with self._lock:
+            self._left -= 1
+            kept = self._left == 0
+        if kept:
+            try:
+                self._loop.call_soon_threadsafe(self._keep)
+            except RuntimeError:  # the publisher's loop has ended; its row stays and is published again
+                return
+
+    def _keep(self) -> None:
+        if not self._promise.done():
+            self._promise.set_result(None)
 
 
 class MemoryDelivery:
@@ -272,6 +335,7 @@ class MemorySubscriber:
                 envelope = decode(item.encoded.headers, item.encoded.body)
             except MessageError as error:
                 self._hub.bury(self.bound.name, item.encoded, error.reason)
+                item.settle()
             else:
                 self._unsettled[item.position] = item
                 batch.append(MemoryDelivery(self, item, envelope))
@@ -280,12 +344,14 @@ class MemorySubscriber:
     def settle(self, item: Item) -> None:
         """Forget a message that is handled."""
         if self._unsettled.pop(item.position, None) is not None:
+            item.settle()
             self.wake()
 
     def refuse(self, item: Item, reason: str) -> None:
         """Hand a message to the dead letters."""
         if self._unsettled.pop(item.position, None) is not None:
             self._hub.bury(self.bound.name, item.encoded, reason)
+            item.settle()
             self.wake()
 
     def wake(self) -> None:
@@ -317,8 +383,9 @@ class MemorySubscriber:
 class MemoryBroker:
     """The connection of one part of the process to the hub. Closing it closes only what it gave out."""
 
-    def __init__(self, hub: Hub | None = None, *, health: Health | None = None) -> None:
+    def __init__(self, hub: Hub | None = None, *, health: Health | None = None, until_settled: bool = False) -> None:
         self.hub = hub or Hub()
+        self._until_settled = until_settled
         self._health = health
         self._publishers: list[MemoryPublisher] = []
         self._subscribers: list[MemorySubscriber] = []
@@ -339,7 +406,7 @@ class MemoryBroker:
 
     def publisher(self, name: str) -> MemoryPublisher:
         """A new publisher."""
-        publisher = MemoryPublisher(self.hub, name)
+        publisher = MemoryPublisher(self.hub, name, until_settled=self._until_settled)
         self._publishers.append(publisher)
         return publisher
 
