@@ -10,7 +10,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import typer
 
@@ -40,7 +40,7 @@ def smoke(
     failures = 1
     try:
         with ExitStack() as stack:
-            failures = run_checks(start_site(stack, kept, broker))
+            failures = run_checks(started_site(stack, kept, broker).target)
     except ChildFailedError as error:
         sys.stdout.write(f"FAIL  the site starts: {error}\n")
     finally:
@@ -56,7 +56,15 @@ def _running(site: str) -> Target:
     return Target(**{**given, "api_url": site, "user": given["user"] or "admin"})
 
 
-def start_site(stack: ExitStack, folder: Path, broker: str, *, cameras: int = CAMERAS, **extra: str) -> Target:
+class StartedSite(NamedTuple):
+    """A site of our own, and the processes it consists of."""
+
+    target: Target
+    children: Children
+    environment: dict[str, str]
+
+
+def started_site(stack: ExitStack, folder: Path, broker: str, *, cameras: int = CAMERAS, **extra: str) -> StartedSite:
     """Start simulator and site on free ports in `folder`; all of it ends with `stack`."""
     environment = {
         **free_ports(),
@@ -84,7 +92,7 @@ def start_site(stack: ExitStack, folder: Path, broker: str, *, cameras: int = CA
     asyncio.run(
         seed(api_url, "admin", password, cameras=cameras, rtsp_port=int(environment["VIGIL_SIMULATOR__RTSP_PORT"]))
     )
-    return Target(
+    target = Target(
         api_url=api_url,
         user="admin",
         password=password,
@@ -93,6 +101,7 @@ def start_site(stack: ExitStack, folder: Path, broker: str, *, cameras: int = CA
         flower_url=url["FLOWER__PORT"],
         flower_login="smoke:smoke",
     )
+    return StartedSite(target, children, environment)
 
 
 _HTTP_PORTS = (
