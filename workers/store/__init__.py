@@ -1,0 +1,1 @@
+"""What the engine does inside its database, one transaction per function."""

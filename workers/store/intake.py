@@ -1,0 +1,178 @@
+"""Taking in trigger events: everything that a batch means, in one transaction."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, bindparam, update
+
+from broker.database import now
+from broker.inbox import accept
+from broker.model.messages import TriggerActivated, TriggerEnded, TriggerFact
+from broker.transport import Envelope
+from workers import rules
+from workers.store.lifecycle import Due, Pen, active_of
+from workers.store.upsert import insert_for
+from workers.tables import inbox, source_state, trigger_event
+
+
+class SourceKey(NamedTuple):
+    """A source as one node sees it."""
+
+    source_id: str
+    node_id: str
+
+
+@dataclass(slots=True)
+class SourceState:
+    """The newest event of a source that was taken in."""
+
+    boot: int
+    sequence: int
+    active: bool
+    changed_at: datetime
+    changed: bool = False
+
+    def is_newer_than(self, fact: TriggerFact) -> bool:
+        """Whether a fact comes late: lanes may overtake each other when an alarm's priority has changed."""
+        return (self.boot, self.sequence) > (fact.boot, fact.sequence)
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Writes batches of trigger events.
+
+    `accept` is the inbox: it says which ids are new, in the transaction that does the work.
+    """
+
+    engine: Engine
+    source: str
+    wake_s: float
+    accept: Callable[[Connection, Sequence[str]], frozenset[str]] = lambda connection, ids: accept(
+        connection, inbox, ids
+    )
+
+    def take_in(self, envelopes: Sequence[Envelope], alarms: rules.AlarmIndex) -> list[Due]:
+        """Store a batch and all that follows from it; returns the actions to dispatch. Duplicates change nothing."""
+        with self.engine.begin() as connection:
+            new = self.accept(connection, [envelope.id for envelope in envelopes])
+            facts = _in_order(envelopes, new)
+            if not facts:
+                return []
+            pen = Pen(connection, now(connection), self.source, self.wake_s)
+            self._decide(pen, facts, alarms)
+            return pen.flush().due
+
+    @staticmethod
+    def _decide(pen: Pen, facts: Sequence[tuple[TriggerFact, Envelope]], alarms: rules.AlarmIndex) -> None:
+        states = _lock_sources(pen.connection, [fact for fact, _ in facts], pen.now)
+        active = active_of(pen.connection, sorted({fact.source_id for fact, _ in facts}))
+        raw: list[dict[str, Any]] = []
+        for fact, envelope in facts:
+            state = states[SourceKey(fact.source_id, fact.node_id)]
+            late = state.is_newer_than(fact)
+            mine = active.setdefault(fact.source_id, {})
+            raised: list[str] = []
+            if not (late and isinstance(fact, TriggerEnded)):
+                for decision in rules.plan(fact, alarms.of(fact.source_id), mine, pen.now):
+                    match decision:
+                        case rules.Raise(alarm=alarm):
+                            one = pen.raise_alarm(alarm, fact, envelope.id, envelope.trace_id)
+                            mine[alarm.id] = one
+                            raised.append(one.alarm_event_id)
+                        case rules.Note(active=one):
+                            pen.note(one, fact.occurred_at)
+                        case rules.Stop(active=one):
+                            pen.stop(decision)
+                            del mine[one.alarm_id]
+            if late and isinstance(fact, TriggerActivated) and not state.active:
+                # Its end was taken in before it: what it raised is over.
+                for one in [one for one in mine.values() if one.alarm_event_id in raised]:
+                    if not one.until_acknowledged:
+                        pen.stop(rules.stop(one, max(state.changed_at, fact.occurred_at), pen.now))
+                        del mine[one.alarm_id]
+            if not late:
+                state.boot, state.sequence = fact.boot, fact.sequence
+                state.active, state.changed_at = isinstance(fact, TriggerActivated), fact.occurred_at
+                state.changed = True
+            raw.append(_raw(fact, envelope, pen.now, raised))
+        _store_raw(pen.connection, raw)
+        _store_sources(pen.connection, states)
+
+
+def _in_order(envelopes: Sequence[Envelope], new: frozenset[str]) -> list[tuple[TriggerFact, Envelope]]:
+    """The new facts, each id once, in the order in which each node saw them."""
+    facts: dict[str, tuple[TriggerFact, Envelope]] = {}
+    for envelope in envelopes:
+        fact = envelope.message
+        if envelope.id in new and isinstance(fact, TriggerFact):
+            facts.setdefault(envelope.id, (fact, envelope))
+    return sorted(facts.values(), key=lambda pair: (pair[0].node_id, pair[0].boot, pair[0].sequence))
+
+
+def _lock_sources(
+    connection: Connection, facts: Sequence[TriggerFact], present: datetime
+) -> dict[SourceKey, SourceState]:
+    """The state of each source, its row made if need be, and locked in one order.
+
+    Two intakes can hold events of one source when its lane changes; the second one waits here.
+    """
+    keys = sorted({SourceKey(fact.source_id, fact.node_id) for fact in facts})
+    table = source_state.c
+    statement = insert_for(connection)(source_state).values(
+        [
+            {**key._asdict(), "boot": -1, "sequence": -1, "active": False, "changed_at": present}
+            for key in keys
+        ]
+    )
+    rows = connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[table.source_id, table.node_id], set_={"node_id": statement.excluded.node_id}
+        ).returning(source_state)
+    )
+    return {
+        SourceKey(row.source_id, row.node_id): SourceState(row.boot, row.sequence, row.active, row.changed_at)
+        for row in rows
+    }
+
+
+def _store_sources(connection: Connection, states: dict[SourceKey, SourceState]) -> None:
+    rows = [
+        {
+            "of_source": key.source_id,
+            "of_node": key.node_id,
+            "boot": state.boot,
+            "sequence": state.sequence,
+            "active": state.active,
+            "changed_at": state.changed_at,
+        }
+        for key, state in states.items()
+        if state.changed
+    ]
+    if rows:
+        table = source_state.c
+        place = (table.source_id == bindparam("of_source"), table.node_id == bindparam("of_node"))
+        connection.execute(update(source_state).where(*place), rows)
+
+
+def _store_raw(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    connection.execute(insert_for(connection)(trigger_event).on_conflict_do_nothing(), rows)
+
+
+def _raw(fact: TriggerFact, envelope: Envelope, present: datetime, raised: list[str]) -> dict[str, Any]:
+    return {
+        "id": envelope.id,
+        "kind": fact.kind(),
+        "source_id": fact.source_id,
+        "node_id": fact.node_id,
+        "boot": fact.boot,
+        "sequence": fact.sequence,
+        "trigger": fact.trigger.value,
+        "occurred_at": fact.occurred_at,
+        "camera_time": fact.camera_time,
+        "received_at": present,
+        "trace_id": envelope.trace_id,
+        "cells": list(fact.cells),
+        "raised": raised,
+    }

@@ -1,0 +1,231 @@
+"""The life of an alarm event in the database: raised, acknowledged, stopped, ended. Callers own the transaction."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from broker.codec import envelope
+from broker.model.base import Priority
+from broker.model.messages import (
+    AlarmEnded,
+    AlarmPostRecordingStarted,
+    AlarmRaised,
+    AlarmState,
+    Message,
+    TriggerFact,
+)
+from broker.model.resources import Alarm
+from broker.outbox import put
+from broker.transport import Envelope
+from workers import rules
+from workers.tables import Phase, RunState, action_run, alarm_event, outbox
+
+END_SUFFIX = "-end"
+"""Ends the id of the action that belongs to the end of an alarm; the rest is the id of the one at its start."""
+
+END_DEADLINE = timedelta(days=1)
+"""How long the end of an order is tried: one that stays open protects too much."""
+
+
+class Due(NamedTuple):
+    """An action to dispatch: what the task message needs."""
+
+    action_id: str
+    kind: str
+    lane: str
+
+
+@dataclass(slots=True)
+class Written:
+    """What a transaction has prepared; to be dispatched and announced once it is committed."""
+
+    envelopes: list[Envelope] = field(default_factory=list)
+    due: list[Due] = field(default_factory=list)
+    alarms: list[dict[str, Any]] = field(default_factory=list)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Pen:
+    """Writes alarm events in one transaction, all with the same `now` of the database's clock."""
+
+    connection: Connection
+    now: datetime
+    source: str
+    """Who announces: `engine/<node id>`."""
+    wake_s: float
+    """When the sweeper looks after an action whose dispatch was lost."""
+    written: Written = field(default_factory=Written)
+
+    def announce(self, message: Message, trace_id: str, lane: Priority = Priority.LOW) -> None:
+        """Put a message into the outbox, at `flush`."""
+        self.written.envelopes.append(
+            envelope(message, source=self.source, trace_id=trace_id, lane=lane, time=self.now)
+        )
+
+    def raise_alarm(self, alarm: Alarm, event: TriggerFact, event_id: str, trace_id: str) -> rules.ActiveAlarm:
+        """A new alarm event with its actions."""
+        raised = AlarmRaised(
+            alarm_event_id=secrets.token_hex(16),
+            alarm_id=alarm.id,
+            at=self.now,
+            alarm_name=alarm.name,
+            priority=alarm.priority,
+            colour=alarm.colour,
+            trigger=event.trigger,
+            source_id=event.source_id,
+            node_id=event.node_id,
+            occurred_at=event.occurred_at,
+            camera_ids=rules.cameras_of(alarm),
+            until_acknowledged=alarm.until_acknowledged,
+            trace_id=trace_id,
+        )
+        post_s = rules.post_s_of(alarm.actions)
+        self.written.alarms.append(
+            {
+                "id": raised.alarm_event_id,
+                "alarm_id": alarm.id,
+                "source_id": event.source_id,
+                "trigger_event_id": event_id,
+                "state": AlarmState.ACTIVE.value,
+                "raised": raised.model_dump(mode="json"),
+                "raised_at": self.now,
+                "until_acknowledged": alarm.until_acknowledged,
+                "post_s": post_s,
+                "triggered": 1,
+                "last_trigger_at": event.occurred_at,
+                "trace_id": trace_id,
+            }
+        )
+        for number, settings in enumerate(alarm.actions):
+            self._add_run(
+                f"{raised.alarm_event_id}-{number}",
+                raised.alarm_event_id,
+                settings.kind,
+                Phase.START,
+                alarm.priority.value,
+                settings.model_dump(mode="json"),
+                self.now + timedelta(seconds=settings.deadline_s),
+            )
+        self.announce(raised, trace_id, alarm.priority)
+        return rules.ActiveAlarm(raised.alarm_event_id, alarm.id, alarm.until_acknowledged, post_s)
+
+    def note(self, active: rules.ActiveAlarm, at: datetime) -> None:
+        """The alarm event's cause was seen again."""
+        self.flush_alarms()
+        self.connection.execute(
+            update(alarm_event)
+            .where(alarm_event.c.id == active.alarm_event_id)
+            .values(triggered=alarm_event.c.triggered + 1, last_trigger_at=at)
+        )
+
+    def stop(self, decision: rules.Stop) -> None:
+        """The alarm event is active no more; what acts at its end is planned."""
+        self.flush_alarms()
+        event_id = decision.active.alarm_event_id
+        post = decision.until is not None
+        row = self.connection.execute(
+            update(alarm_event)
+            .where(alarm_event.c.id == event_id, alarm_event.c.state == AlarmState.ACTIVE.value)
+            .values(
+                state=(AlarmState.POST_RECORDING if post else AlarmState.ENDED).value,
+                condition_ended_at=decision.at,
+                post_until=decision.until,
+                ended_at=None if post else self.now,
+            )
+            .returning(alarm_event.c.trace_id)
+        ).one_or_none()
+        if row is None:
+            return
+        fact = {"alarm_event_id": event_id, "alarm_id": decision.active.alarm_id, "at": self.now}
+        if decision.until is not None:
+            self.announce(AlarmPostRecordingStarted(**fact, until=decision.until), row.trace_id)
+        else:
+            self.announce(AlarmEnded(**fact), row.trace_id)
+        self._plan_end_phase(event_id)
+
+    def _plan_end_phase(self, event_id: str) -> None:
+        statement = select(action_run).where(
+            action_run.c.alarm_event_id == event_id,
+            action_run.c.kind.in_(rules.KINDS_AT_END),
+            action_run.c.phase == Phase.START.value,
+        )
+        for run in self.connection.execute(statement).all():
+            self._add_run(
+                f"{run.id}{END_SUFFIX}", event_id, run.kind, Phase.END, run.lane, run.settings, self.now + END_DEADLINE
+            )
+
+    def _add_run(
+        self,
+        action_id: str,
+        event_id: str,
+        kind: str,
+        phase: Phase,
+        lane: str,
+        settings: dict[str, Any],
+        deadline: datetime,
+    ) -> None:
+        self.written.runs.append(
+            {
+                "id": action_id,
+                "alarm_event_id": event_id,
+                "kind": kind,
+                "phase": phase.value,
+                "lane": lane,
+                "settings": settings,
+                "state": RunState.PENDING.value,
+                "attempt": 0,
+                "created_at": self.now,
+                "not_before": self.now,
+                "deadline": deadline,
+                "wake_at": self.now + timedelta(seconds=self.wake_s),
+                "wakes": 0,
+                "repeated": False,
+                "reason": "",
+            }
+        )
+        self.written.due.append(Due(action_id, kind, lane))
+
+    def flush_alarms(self) -> None:
+        """Write new alarm events and their actions, so that later statements of the transaction find them."""
+        if self.written.alarms:
+            self.connection.execute(insert(alarm_event), self.written.alarms)
+            self.written.alarms = []
+        if self.written.runs:
+            self.connection.execute(insert(action_run), self.written.runs)
+            self.written.runs = []
+
+    def flush(self) -> Written:
+        """Write everything that is left. Call it last."""
+        self.flush_alarms()
+        put(self.connection, outbox, self.written.envelopes)
+        return self.written
+
+
+def active_of(connection: Connection, source_ids: Sequence[str]) -> dict[str, dict[str, rules.ActiveAlarm]]:
+    """The active alarm events of some sources, by source and alarm id, locked in the order of their ids."""
+    statement = (
+        select(
+            alarm_event.c.id,
+            alarm_event.c.alarm_id,
+            alarm_event.c.source_id,
+            alarm_event.c.until_acknowledged,
+            alarm_event.c.post_s,
+        )
+        .where(alarm_event.c.source_id.in_(source_ids), alarm_event.c.state == AlarmState.ACTIVE.value)
+        .order_by(alarm_event.c.id)
+        .with_for_update()
+    )
+    found: dict[str, dict[str, rules.ActiveAlarm]] = {}
+    for row in connection.execute(statement):
+        found.setdefault(row.source_id, {})[row.alarm_id] = active_from(row)
+    return found
+
+
+def active_from(row: Row[Any]) -> rules.ActiveAlarm:
+    """The value that rules know, from a row of `alarm_event`."""
+    return rules.ActiveAlarm(row.id, row.alarm_id, row.until_acknowledged, row.post_s)

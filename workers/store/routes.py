@@ -1,0 +1,40 @@
+"""Where each camera's node is reached, written by intake from its copy of the configuration, read by actions."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Engine, delete, select
+
+from broker.model.resources import Camera, Server
+from workers.store.upsert import insert_for
+from workers.tables import camera_route
+
+
+def store_routes(
+    engine: Engine, cameras: Mapping[str, Camera], servers: Mapping[str, Server], revision: int
+) -> None:
+    """Store the routes of a revision; those of a newer one, stored by another worker, stay."""
+    rows = sorted(
+        (camera.id, server.control_url)
+        for camera in cameras.values()
+        if (server := servers.get(camera.node_id)) is not None and server.control_url
+    )
+    with engine.begin() as connection:
+        insert = insert_for(connection)
+        if rows:
+            statement = insert(camera_route)
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["camera_id"],
+                    set_={"control_url": statement.excluded.control_url, "revision": statement.excluded.revision},
+                    where=camera_route.c.revision <= statement.excluded.revision,
+                ),
+                [{"camera_id": camera_id, "control_url": url, "revision": revision} for camera_id, url in rows],
+            )
+        connection.execute(delete(camera_route).where(camera_route.c.revision < revision))
+
+
+def control_url(engine: Engine, camera_id: str) -> str | None:
+    """The control address of the node that captures a camera; None when it is not known (yet)."""
+    with engine.connect() as connection:
+        found = connection.scalar(select(camera_route.c.control_url).where(camera_route.c.camera_id == camera_id))
+        return str(found) if found is not None else None

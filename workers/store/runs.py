@@ -1,0 +1,197 @@
+"""Actions in the database: claimed under a lease, renewed, finished. The row is the truth, a task is a wake-up call."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, Engine, and_, exists, or_, select, update
+
+from broker.codec import envelope
+from broker.database import now
+from broker.model.actions import ActionSettings, AnyActionSettings, Outcome, WhenInDoubt
+from broker.model.messages import ActionPerformed, AlarmRaised
+from broker.outbox import put
+from workers.store.lifecycle import END_SUFFIX
+from workers.tables import Phase, RunState, action_run, alarm_event, outbox
+
+SETTINGS: TypeAdapter[ActionSettings] = TypeAdapter(AnyActionSettings)
+
+LONGEST_REASON = 1000
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An action that this worker holds, with what there is to know about it."""
+
+    action_id: str
+    kind: str
+    phase: Phase
+    attempt: int
+    """Which attempt this is, from 1."""
+    settings: ActionSettings
+    raised: AlarmRaised
+    condition_ended_at: datetime | None
+    """When the alarm stopped being active; none: it is."""
+    in_doubt: bool
+    """Whether an earlier attempt was begun and nobody knows how it ended."""
+    repeated: bool
+    """Whether it was already known that it may have been performed before."""
+    expired: bool
+    """Whether its deadline has passed."""
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The rows of `action_run`."""
+
+    engine: Engine
+    source: str
+
+    def claim(self, action_id: str, holder: str, lease_s: float) -> Claim | None:
+        """Take an action, or None when it is done, not due, or held by somebody who shows signs of life.
+
+        An action at the end of an alarm waits for the one at its start, so that an order is not opened again.
+        """
+        with self.engine.begin() as connection:
+            present = now(connection)
+            table = action_run.c
+            before = and_(
+                table.state == RunState.PENDING.value,
+                table.not_before <= present,
+                or_(table.phase == Phase.START.value, ~_unfinished_start()),
+            )
+            lost = and_(table.state == RunState.RUNNING.value, table.lease_until < present)
+            was = connection.execute(
+                select(table.state, table.deadline, table.settings).where(table.id == action_id, or_(before, lost)).with_for_update()
+            ).one_or_none()
+            if was is None:
+                return None
+            settings = SETTINGS.validate_python(was.settings)
+            in_doubt = was.state == RunState.RUNNING.value
+            expired = was.deadline < present
+            attempted = not expired and not (in_doubt and settings.when_in_doubt is WhenInDoubt.SKIP)
+            lease_until = present + timedelta(seconds=lease_s)
+            row = connection.execute(
+                update(action_run)
+                .where(table.id == action_id)
+                .values(
+                    state=RunState.RUNNING.value,
+                    attempt=table.attempt + int(attempted),
+                    lease_until=lease_until,
+                    wake_at=lease_until,
+                    wakes=0,
+                    holder=holder,
+                )
+                .returning(action_run)
+            ).one()
+            alarm = connection.execute(
+                select(alarm_event.c.raised, alarm_event.c.condition_ended_at).where(
+                    alarm_event.c.id == row.alarm_event_id
+                )
+            ).one()
+            return Claim(
+                action_id=row.id,
+                kind=row.kind,
+                phase=Phase(row.phase),
+                attempt=row.attempt,
+                settings=settings,
+                raised=AlarmRaised.model_validate(alarm.raised),
+                condition_ended_at=alarm.condition_ended_at,
+                in_doubt=in_doubt,
+                repeated=row.repeated,
+                expired=expired,
+                holder=holder,
+            )
+
+    def renew(self, claim: Claim, lease_s: float) -> bool:
+        """Prolong the lease; False when the action is somebody else's by now."""
+        with self.engine.begin() as connection:
+            lease_until = now(connection) + timedelta(seconds=lease_s)
+            return self._update(connection, claim, {"lease_until": lease_until, "wake_at": lease_until}) is not None
+
+    def finish(
+        self, claim: Claim, outcome: Outcome, reason: str, *, repeated: bool = False, seconds: float | None = None
+    ) -> bool:
+        """Store the end of an action and announce it, in one transaction; False when the lease was lost."""
+        with self.engine.begin() as connection:
+            present = now(connection)
+            row = self._update(
+                connection,
+                claim,
+                {
+                    "state": outcome.value,
+                    "reason": reason[:LONGEST_REASON],
+                    "repeated": repeated,
+                    "seconds": seconds,
+                    "finished_at": present,
+                    "lease_until": None,
+                },
+            )
+            if row is not None:
+                announce_end(connection, row, claim.raised, present, self.source)
+            return row is not None
+
+    def retry(self, claim: Claim, reason: str, wait_s: float, *, repeated: bool) -> bool | None:
+        """Let the action be tried again after a wait; False when that would be behind its deadline.
+
+        None: the lease was lost.
+        """
+        with self.engine.begin() as connection:
+            not_before = now(connection) + timedelta(seconds=wait_s)
+            row = connection.execute(select(action_run.c.deadline).where(action_run.c.id == claim.action_id)).one()
+            if not_before > row.deadline:
+                return False
+            values = {
+                "state": RunState.PENDING.value,
+                "not_before": not_before,
+                "wake_at": not_before,
+                "wakes": 0,
+                "lease_until": None,
+                "holder": None,
+                "repeated": repeated,
+                "reason": reason[:LONGEST_REASON],
+            }
+            return True if self._update(connection, claim, values) is not None else None
+
+    @staticmethod
+    def _update(connection: Connection, claim: Claim, values: dict[str, Any]) -> Any:
+        """The row, if it still is this holder's and this attempt's."""
+        table = action_run.c
+        return connection.execute(
+            update(action_run)
+            .where(
+                table.id == claim.action_id,
+                table.state == RunState.RUNNING.value,
+                table.holder == claim.holder,
+                table.attempt == claim.attempt,
+            )
+            .values(values)
+            .returning(action_run)
+        ).one_or_none()
+
+
+def _unfinished_start() -> Any:
+    """Whether the start of the same action has not come to its end."""
+    first = action_run.alias("first").c
+    return exists().where(
+        first.alarm_event_id == action_run.c.alarm_event_id,
+        first.id + END_SUFFIX == action_run.c.id,
+        first.state.in_([RunState.PENDING.value, RunState.RUNNING.value]),
+    )
+
+
+def announce_end(connection: Connection, row: Any, raised: AlarmRaised, at: datetime, source: str) -> None:
+    """Put `ActionPerformed` for a finished row into the outbox."""
+    message = ActionPerformed(
+        alarm_event_id=row.alarm_event_id,
+        alarm_id=raised.alarm_id,
+        at=at,
+        action_id=row.id,
+        action_kind=row.kind,
+        outcome=Outcome(row.state),
+        attempts=row.attempt,
+        reason=row.reason,
+        repeated=row.repeated,
+    )
+    put(connection, outbox, [envelope(message, source=source, trace_id=raised.trace_id, time=at)])
