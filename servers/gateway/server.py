@@ -1,0 +1,193 @@
+"""The gateway as one object: two ports, and what keeps them up to date."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from broker import topology
+from broker.codec import envelope
+from broker.model.messages import ConfigurationChange, NodeStateReported, SessionRevoked
+from broker.model.resources import Right, Server, ServerRole
+from broker.process import Health, logger
+from broker.replica import Replica, Snapshot
+from broker.transport import Broker
+from broker.trust.enrolment import enrol, stay_in_touch
+from broker.trust.http import API, ServiceSession, service_client
+from broker.trust.identity import Identity
+from broker.trust.tls import client_context
+from broker.trust.tokens import TokenChecker
+from servers.gateway.data import data_api, data_app
+from servers.gateway.pages import page_app
+from servers.gateway.settings import GatewaySettings
+from servers.gateway.sockets import EventRelay, LiveSockets
+from servers.gateway.streams import Streams
+from servers.gateway.tickets import TicketOffice
+from servers.net.http import HttpServer
+from servers.net.rtsp_client import Sink, play
+
+log = logger(__name__)
+
+REPORT_EVERY_S = 10.0
+NODE_TIMEOUT_S = 30.0
+
+
+class Gateway:
+    """Serves the web client's pages and their data. `vigil/` composes it."""
+
+    def __init__(self, settings: GatewaySettings, broker: Broker, health: Health) -> None:
+        own = settings.gateway
+        self._settings = settings
+        self._broker = broker
+        self._health = health
+        self._identity = Identity.load_or_create(settings.own_dir / "identity.json", own.node_id, ServerRole.GATEWAY)
+        self._checker = TokenChecker(settings.own_dir)
+        self._replica = Replica.open(settings.own_dir / "replica.json")
+        self._session = ServiceSession(
+            self._identity, settings.smserver_url, ca=settings.tls.ca, store=settings.own_dir / "service-token"
+        )
+        self._client = service_client(ca=settings.tls.ca, timeout_s=NODE_TIMEOUT_S)
+        self._streams = Streams(self._pull, max_viewers=own.max_viewers)
+        secure = settings.smserver_url.startswith("https")
+        self._events = EventRelay(
+            settings.smserver_url, self._checker, client_context(settings.tls.ca) if secure else None
+        )
+        office = TicketOffice(self._checker, self._replica.access)
+        self.api = data_api(
+            smserver_url=settings.smserver_url,
+            client=self._client,
+            server_of=self._server,
+            live=LiveSockets(office, self._streams, self._server),
+            events=self._events,
+        )
+        listen = partial(HttpServer, host=own.host, tls=settings.tls)
+        self._data = listen(
+            data_app(self.api, lambda: self._pages.port), port=own.data_port, setting="VIGIL_GATEWAY__DATA_PORT"
+        )
+        self._pages = listen(
+            page_app(own.webclient_dir, lambda: self._data.port), port=own.page_port, setting="VIGIL_GATEWAY__PAGE_PORT"
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._replica.on_change(self._configuration_changed)
+
+    @property
+    def page_url(self) -> str:
+        """What to type into a browser."""
+        return self._pages.url
+
+    @property
+    def data_url(self) -> str:
+        """Where the page finds its data."""
+        return self._data.url
+
+    async def start(self) -> None:
+        """Listen on both ports; joining the site and following its configuration go on in the background.
+
+        Raises:
+            PortTakenError: a port is in use.
+        """
+        found = (self._settings.gateway.webclient_dir / "index.html").is_file()
+        where = f"no index.html in {self._settings.gateway.webclient_dir}; see VIGIL_GATEWAY__WEBCLIENT_DIR"
+        self._health.set("webclient", ok=found, detail="" if found else where)
+        await self._data.start()
+        try:
+            await self._pages.start()
+        except BaseException:
+            await self._data.close()
+            raise
+        queues = {
+            queue.row.exchange: queue
+            for queue in topology.queues_of(
+                "gateway", node=self._identity.id, partitions=self._settings.broker.partitions
+            )
+        }
+        self._run(self._join(), "join")
+        self._run(stay_in_touch(self._checker, self._settings.smserver_url, health=self._health), "keys")
+        self._run(
+            self._replica.follow(self._broker.subscriber(queues[topology.CONFIG]), self._snapshot), "configuration"
+        )
+        self._run(self._hear_notices(queues[topology.NOTICES]), "notices")
+        self._run(self._report(), "report")
+
+    async def close(self) -> None:
+        """End all sockets, streams and tasks, and free the ports. Safe to call twice."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self._streams.close()
+        await self._pages.close()
+        await self._data.close()
+        await self._client.aclose()
+        await asyncio.to_thread(self._session.close)
+
+    # --- what the ports need ------------------------------------------------------------------------------------
+
+    def _server(self, server_id: str) -> Server | None:
+        server = self._replica.servers.get(server_id)
+        return server if server and server.enabled and server.role is ServerRole.DVRSERVER else None
+
+    async def _pull(self, url: str, sink: Sink) -> None:
+        tls = client_context(self._settings.tls.ca) if url.startswith("rtsps:") else None
+        await play(url, sink, audio=False, tls=tls)
+
+    # --- what goes on in the background -------------------------------------------------------------------------
+
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._tasks.append(asyncio.create_task(work, name=f"gateway-{name}"))
+
+    async def _join(self) -> None:
+        enrolled = await enrol(
+            self._identity,
+            self._settings.smserver_url,
+            self._settings.join_secret_path,
+            control_url=self.data_url,
+            health=self._health,
+            ca=self._settings.tls.ca,
+        )
+        await asyncio.to_thread(self._checker.update, enrolled.jwks)
+
+    async def _snapshot(self) -> Snapshot:
+        async with service_client(self._settings.smserver_url, auth=self._session, ca=self._settings.tls.ca) as client:
+            answer = (await client.get(f"{API}/config/snapshot")).raise_for_status()
+        return Snapshot.model_validate_json(answer.content, extra="ignore")
+
+    async def _hear_notices(self, queue: topology.BoundQueue) -> None:
+        async for batch in self._broker.subscriber(queue).batches(100):
+            for delivery in batch:
+                message = delivery.envelope.message
+                if isinstance(message, SessionRevoked):
+                    await asyncio.to_thread(self._checker.revoke, message.session_id, message.at)
+                    self._streams.end_session(message.session_id)
+                    self._events.end_session(message.session_id)
+                delivery.done()
+
+    async def _report(self) -> None:
+        own = self._settings.gateway
+        publisher = self._broker.publisher("state")
+        while True:
+            state = NodeStateReported(
+                node_id=own.node_id,
+                role=ServerRole.GATEWAY,
+                boot=0,
+                revision=self._replica.revision,
+                at=datetime.now(UTC),
+                operations_url=f"http://{own.host}:{own.operations_port}",
+            )
+            said = publisher.publish(envelope(state, source=f"gateway/{own.node_id}"))
+            # A report that does not arrive is replaced by the next one.
+            said.add_done_callback(lambda promise: promise.cancelled() or promise.exception())
+            await asyncio.sleep(REPORT_EVERY_S)
+
+    def _configuration_changed(self, change: ConfigurationChange | None) -> None:
+        del change
+
+        def may_watch(user_id: str, camera_id: str) -> bool:
+            access = self._replica.access(user_id)
+            return access is not None and access.camera(camera_id, Right.LIVE)
+
+        self._streams.recheck(may_watch, self._replica.cameras.__contains__)

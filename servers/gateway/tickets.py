@@ -1,0 +1,62 @@
+"""Tickets of browsers: each starts one live picture, once."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from broker.model.access import Access
+from broker.model.resources import Right
+from broker.process import logger
+from broker.trust.errors import TokenRefusedError
+from broker.trust.identity import LEEWAY
+from broker.trust.tokens import LIFETIME, Claims, TokenChecker
+from servers.gateway.errors import FORBIDDEN, TRY_AGAIN, UNAUTHORISED, SocketRefusedError
+
+log = logger(__name__)
+
+
+class TicketOffice:
+    """Takes tickets and remembers the used ones for as long as they could be shown again.
+
+    A gateway that starts anew has forgotten them, so it takes none that is older than itself.
+    """
+
+    def __init__(
+        self, checker: TokenChecker, access_of: Callable[[str], Access | None], *, opened_at: datetime | None = None
+    ) -> None:
+        self._checker = checker
+        self._access_of = access_of
+        self._opened_at = (opened_at or datetime.now(UTC)).replace(microsecond=0)  # tickets count whole seconds
+        self._used: dict[str, datetime] = {}
+
+    def take(self, ticket: str, camera_id: str, *, now: datetime | None = None) -> Claims:
+        """What the ticket says, if it is good for this camera and has not been used.
+
+        Raises:
+            SocketRefusedError: it is not. The reason is logged; the browser learns only that it needs a new one.
+        """
+        at = now or datetime.now(UTC)
+        try:
+            claims = self._checker.check(ticket, "ticket", at)
+        except TokenRefusedError as error:
+            raise _refused(error.reason) from error
+        if claims.camera != camera_id:
+            raise _refused("it is for another camera")
+        if at >= claims.expires_at:  # no grace here: the one who gives tickets is the one who is silent
+            raise _refused("it has expired")
+        if claims.expires_at - LIFETIME["ticket"] < self._opened_at:
+            raise _refused("it is older than this gateway's run")
+        if claims.jti in self._used:
+            raise _refused("it was used before")
+        access = self._access_of(claims.sub)
+        if access is None:  # a user so new that the change has not come yet, or a gateway so new
+            raise SocketRefusedError(TRY_AGAIN, "The gateway does not know you yet.")
+        if not access.camera(camera_id, Right.LIVE):
+            raise SocketRefusedError(FORBIDDEN, "Your profile does not show this camera.")
+        self._used = {jti: until for jti, until in self._used.items() if until > at}
+        self._used[claims.jti] = claims.expires_at + LEEWAY
+        return claims
+
+
+def _refused(reason: str) -> SocketRefusedError:
+    log.info("ticket refused", reason=reason)
+    return SocketRefusedError(UNAUTHORISED, "The ticket is not accepted.")
