@@ -42,13 +42,11 @@ class Triggers:
         node_id: str,
         *,
         lane: Callable[[str], Priority],
-        wake: Callable[[], None],
         open_file: Path,
     ) -> None:
         self._journal = journal
         self._node_id = node_id
         self._lane = lane
-        self._wake = wake
         self._open_file = open_file
         self._open: dict[str, str] = {}  # camera id -> trace id; touched by the thread alone once it runs
         self._queue: SimpleQueue[Seen | None] = SimpleQueue()
@@ -110,7 +108,6 @@ class Triggers:
             trace_id=trace_id,
         )
         self.written += 1
-        self._wake()
         if not seen.active:
             del self._open[seen.camera_id]
             _write(self._open_file, self._open)
