@@ -1,0 +1,1 @@
+"""The history of SMServer's tables, applied by `vigil migrate`."""
