@@ -125,12 +125,16 @@ class Hub:
             queue.items = deque(item for item in queue.items if item.position not in positions)
             return before - len(queue.items)
 
-    def requeue(self, item: Item, queue_name: str) -> None:
-        """Put a message into one queue again, at its end."""
+    def put(self, queue_name: str, encoded: Encoded) -> None:
+        """Put a message into one queue, whatever its bindings.
+
+        Raises:
+            KeyError: there is no such queue.
+        """
         with self._lock:
-            self._position += 1
             queue = self._queues[queue_name]
-            queue.items.append(Item(self._position, item.encoded))
+            self._position += 1
+            queue.items.append(Item(self._position, encoded))
             self._wake(queue)
 
     def attach(self, reader: "MemorySubscriber") -> None:
@@ -207,6 +211,7 @@ class MemoryPublisher:
         promise: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._closed:
             promise.set_exception(PublishUnconfirmedError("the publisher is closed"))
+            promise.exception()  # a broken promise that nobody awaits is no error of the program
             return promise
         waiting = _Countdown(promise)
         try:
@@ -216,6 +221,7 @@ class MemoryPublisher:
         except PublishRefusedError as error:
             metrics.PUBLISHED.labels(self._name, "refused").inc()
             promise.set_exception(error)
+            promise.exception()
             return promise
         metrics.PUBLISHED.labels(self._name, "confirmed").inc()
         waiting.expect(awaited)
@@ -230,6 +236,7 @@ class MemoryPublisher:
         for promise in list(self._open):
             if not promise.done():
                 promise.set_exception(PublishUnconfirmedError("the publisher is closed"))
+                promise.exception()
 
 
 class _Countdown:

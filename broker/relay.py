@@ -25,7 +25,7 @@ WINDOW = 500
 """Rows of a lane that are sent ahead of their confirms."""
 
 FIRST_RETRY_S = 0.1
-LAST_RETRY_S = 5.0
+LAST_RETRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)

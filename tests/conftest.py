@@ -36,7 +36,7 @@ def _require(missing: str) -> None:
 
 @pytest.fixture(scope="session")
 def rabbitmq():
-    """A private RabbitMQ for the whole run: `.url`, `.kill()` (as -9), `.start()`. Tests that kill it start it again."""
+    """A private RabbitMQ for the whole run: `.url`, `.kill()` (as -9), `.start()`. Who kills it starts it again."""
     _require(LocalRabbitMQ.missing())
     folder = Path(tempfile.mkdtemp(prefix="vigil-rabbitmq-"))
     service = LocalRabbitMQ(folder, management=True)

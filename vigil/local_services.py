@@ -272,12 +272,13 @@ class LocalRabbitMQ(_Service):
             with socket.create_connection((LOOPBACK, self.port), timeout=2) as connection:
                 connection.settimeout(2)
                 connection.sendall(b"AMQP\x00\x00\x09\x01")
-                ready = connection.recv(1) == b"\x01"
-            if ready and self._management:
+                if connection.recv(1) != b"\x01":
+                    return False
+            if self._management:
                 socket.create_connection((LOOPBACK, self.management_port), timeout=2).close()
-            return ready
         except OSError:
             return False
+        return True
 
 
 class LocalPostgreSQL(_Service):
