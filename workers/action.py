@@ -66,7 +66,9 @@ KINDS: dict[str, Kind] = {}
 """The registered kinds by name. Import `workers.actions` to have them all."""
 
 
-def action(settings: type[_Settings], *, exactly_once: bool = False) -> Callable[[_Perform[_Settings]], _Perform[_Settings]]:
+def action(
+    settings: type[_Settings], *, exactly_once: bool = False
+) -> Callable[[_Perform[_Settings]], _Perform[_Settings]]:
     """Register the function that performs a kind; it returns what it has to say about its success, or ""."""
 
     def register(perform: _Perform[_Settings]) -> _Perform[_Settings]:

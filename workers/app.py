@@ -3,109 +3,26 @@
 Its settings are read when Celery first asks for them, not when this module is imported.
 """
 
-from pathlib import Path
 from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from celery.loaders.app import AppLoader
-from kombu import Exchange, Queue
 
-from broker.connect import MEMORY
-from broker.model.actions import ACTION_SETTINGS
-from broker.model.base import LANES
-from broker.process import Health, load_settings
+from broker.process import Health, configure_logs, load_settings
+from workers.celery_settings import ALLOWED, configuration
 from workers.intake_step import IntakeStep
 from workers.operations_step import OperationsStep
 from workers.runtime import Runtime, RuntimeOfProcess
 from workers.settings import EngineSettings
-from workers.tasks import SWEEP, TIDY, register
-
-ENGINE_QUEUE = "engine"
-"""Read by workers that take in events; carries the sweeper."""
-
-ACTION_QUEUES = {lane: f"actions.{lane}" for lane in LANES}
-"""One queue per lane: prefetching would defeat priorities inside one queue."""
-
-TASKS_EXCHANGE = "vigil.tasks"
-
-ALLOWED = frozenset({SWEEP, TIDY, *(f"action.{one.model_fields['kind'].default}" for one in ACTION_SETTINGS)})
-"""The only task names that a worker knows; a message with another one is thrown away."""
-
-DELIVERY_LIMIT = 20
-"""A wake-up call that ends its worker this often is dropped; its row stays, and the sweeper goes by the row."""
-
-HEARTBEAT_S = 10
-POLLING_S = 0.05
-"""How often kombu's memory transport looks for messages: 25 ms on average, 1 % of a core."""
-
-TIDY_S = 3600.0
-
-
-def queues() -> list[Queue]:
-    """The queues of the tasks, quorum queues on RabbitMQ; the names are those of the documented commands."""
-    exchange = Exchange(TASKS_EXCHANGE, type="direct", durable=True)
-    arguments = {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT}
-    names = (ENGINE_QUEUE, *ACTION_QUEUES.values())
-    return [Queue(name, exchange, routing_key=name, durable=True, queue_arguments=arguments) for name in names]
-
-
-def configuration(settings: EngineSettings) -> dict[str, Any]:
-    """Celery's settings, each with its reason in docs/design/delivery.md."""
-    memory = settings.broker.url.get_secret_value() == MEMORY
-    own = settings.engine
-    return {
-        "broker_url": settings.broker.url.get_secret_value(),
-        "broker_heartbeat": min(settings.broker.heartbeat_s, HEARTBEAT_S),
-        "broker_connection_retry_on_startup": True,
-        "broker_connection_max_retries": None,
-        "broker_transport_options": (
-            {"polling_interval": POLLING_S} if memory else {"confirm_publish": False, "client_properties": {}}
-        ),
-        "task_queues": queues(),
-        "task_default_queue": ENGINE_QUEUE,
-        "task_default_queue_type": "quorum",
-        "task_default_exchange": TASKS_EXCHANGE,
-        "task_default_exchange_type": "direct",
-        "task_default_routing_key": ENGINE_QUEUE,
-        "task_create_missing_queues": False,
-        "task_acks_late": True,
-        "task_reject_on_worker_lost": True,
-        "task_ignore_result": True,
-        "task_serializer": "json",
-        "accept_content": ["json"],
-        "result_backend": None,
-        "task_send_sent_event": True,
-        "worker_send_task_events": True,
-        "worker_enable_remote_control": True,
-        "worker_hijack_root_logger": False,
-        "worker_redirect_stdouts": False,
-        "worker_pool": "threads",
-        "worker_concurrency": own.concurrency,
-        # kombu's memory transport hands out ten messages a second unless prefetching is unlimited (0).
-        "worker_prefetch_multiplier": 0 if memory else 2,
-        "worker_detect_quorum_queues": True,
-        "worker_cancel_long_running_tasks_on_connection_loss": False,
-        "timezone": "UTC",
-        "beat_scheduler": "celery.beat:Scheduler",
-        "beat_schedule_filename": str(Path(settings.data_dir) / "beat-schedule"),
-        "beat_max_loop_interval": 1.0,
-        "beat_schedule": {
-            "sweep": {
-                "task": SWEEP,
-                "schedule": own.sweep_s,
-                # A sweep that nobody took up is not worth doing twice; alarms have no time to live, sweeps have.
-                "options": {"queue": ENGINE_QUEUE, "expires": max(5.0, 3 * own.sweep_s)},
-            },
-            "tidy": {"task": TIDY, "schedule": TIDY_S, "options": {"queue": ENGINE_QUEUE, "expires": TIDY_S}},
-        },
-    }
+from workers.tasks import register
 
 
 class SettingsLoader(AppLoader):
     """Reads Vigil's settings when Celery asks for its own, and ends the process with a sentence if they are wrong."""
 
-    def read_configuration(self) -> dict[str, Any]:  # type: ignore[override]
+    def read_configuration(self, env: str = "") -> dict[str, Any]:
         """Celery's settings from VIGIL_… variables."""
+        del env
         return configuration(load_settings(EngineSettings))
 
 
@@ -114,20 +31,27 @@ def make_app(settings: EngineSettings | None = None, health: Health | None = Non
     application = Celery("vigil", loader=SettingsLoader, set_as_current=settings is None)
     if settings is not None:
         application.conf.update(configuration(settings))
-    runtime = RuntimeOfProcess(
-        lambda: Runtime(settings or load_settings(EngineSettings), application, health or Health("engine"))
+    register(
+        application,
+        RuntimeOfProcess(
+            lambda: Runtime(settings or load_settings(EngineSettings), application, health or Health("engine"))
+        ),
     )
-    register(application, runtime)
     application.on_after_finalize.connect(_keep_allowed, weak=False)
     application.steps["worker"].add(IntakeStep)
-    if settings is None:
-        application.steps["worker"].add(OperationsStep)
     return application
 
 
 def _keep_allowed(sender: Celery, **_: Any) -> None:
+    """Of what Celery brings, nothing is left that a message could name."""
     for name in [name for name in sender.tasks if name not in ALLOWED]:
         sender.tasks.unregister(name)
 
 
+def _configure_logs(**_: Any) -> None:
+    configure_logs(load_settings(EngineSettings).log)
+
+
 app = make_app()
+app.steps["worker"].add(OperationsStep)
+signals.setup_logging.connect(_configure_logs)

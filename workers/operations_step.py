@@ -16,6 +16,7 @@ class OperationsStep(bootsteps.StartStopStep):
     """Opens `/health` and `/metrics`."""
 
     def __init__(self, worker: Any, **_: Any) -> None:
+        del worker
         self._server: OperationsServer | None = None
 
     def start(self, worker: Any) -> None:

@@ -10,7 +10,6 @@ from broker.model.base import Word
 from broker.model.messages import TriggerActivated, TriggerEnded, TriggerFact
 from broker.model.resources import Alarm, Calendar
 
-
 KINDS_AT_END = ("record_camera",)
 """The kinds of actions that are performed a second time when the alarm stops being active."""
 

@@ -64,10 +64,13 @@ class Runner:
         if claim.in_doubt and claim.settings.when_in_doubt is WhenInDoubt.SKIP:
             why = "an earlier attempt ended without an answer, and this action is skipped when in doubt"
             return self._finish(claim, Outcome.SKIPPED, why, bound)
+        return self._attempt(claim, bound)
+
+    def _attempt(self, claim: Claim, bound: BoundLogger) -> str:
         kind = KINDS[claim.kind]
         repeated = (claim.repeated or claim.in_doubt) and not kind.exactly_once
         attempt = Attempt(
-            action_id=action_id,
+            action_id=claim.action_id,
             number=claim.attempt,
             phase=claim.phase,
             raised=claim.raised,
@@ -82,7 +85,7 @@ class Runner:
             return self._failed_for_now(claim, error, repeated=repeated, bound=bound)
         except ActionError as error:
             return self._finish(claim, Outcome.FAILED, error.reason, bound, repeated=repeated)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a mistake in an action must not end its worker
             bound.exception("action failed by a mistake in the program")
             return self._finish(claim, Outcome.FAILED, f"{type(error).__name__}: {error}", bound, repeated=repeated)
         seconds = time.monotonic() - begun

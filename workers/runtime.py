@@ -13,6 +13,7 @@ import workers.actions  # noqa: F401 - registers the action kinds
 from broker.database import open_database
 from broker.model.resources import ServerRole
 from broker.process import Health
+from broker.transport import Broker
 from broker.trust.egress import EgressPolicy
 from broker.trust.http import ServiceSession, blocking_service_client, webhook_client
 from broker.trust.identity import Identity
@@ -42,6 +43,9 @@ class Runtime:
         self.dispatcher = Dispatcher(app)
         self.announce: Callable[[], None] = lambda: None
         """Wakes the relay of the outbox, where this process has it."""
+        self.broker: Broker | None = None
+        """The connection for intake, where somebody has made one; it is started by intake."""
+        self.operations_url = ""
         self._servers: httpx.Client = blocking_service_client(auth=self.session, ca=settings.tls.ca)
         self._webhooks: httpx.Client = webhook_client(EgressPolicy(settings.egress.allow))
         self.runner = Runner(
@@ -53,7 +57,7 @@ class Runtime:
                 mail=settings.engine,
             ),
             settings.engine,
-            on_finished=lambda: self.announce(),
+            on_finished=lambda: self.announce(),  # noqa: PLW0108 - intake replaces it later
         )
 
     def close(self) -> None:

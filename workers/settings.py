@@ -9,6 +9,7 @@ from broker.model.base import Word
 from broker.ports import number_of
 from broker.process import Group, ProcessSettings
 
+
 class EngineGroup(Group):
     """What a worker of the engine needs."""
 
@@ -40,7 +41,9 @@ class EngineGroup(Group):
     lease_s: float = Field(
         10.0, ge=1, le=600, description="Seconds without a sign of life after which a worker's action is another's."
     )
-    retry_first_s: float = Field(1.0, ge=0.1, le=600, description="Wait after the first failed attempt; then it doubles.")
+    retry_first_s: float = Field(
+        1.0, ge=0.1, le=600, description="Wait after the first failed attempt; then it doubles."
+    )
     retry_longest_s: float = Field(60.0, ge=1, le=3600, description="The longest wait between two attempts.")
     inbox_days: int = Field(14, ge=1, le=3650, description="Days for which ids and raw trigger events are kept.")
 

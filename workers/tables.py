@@ -5,7 +5,20 @@ The engine owns alarm state and history; SMServer has a read copy made from what
 
 from enum import StrEnum
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    text,
+)
 
 from broker.database import UtcDateTime
 from broker.inbox import inbox_table

@@ -39,8 +39,8 @@ def register(app: Celery, runtime: RuntimeOfProcess) -> None:
         own = runtime.get()
         return f"forgot {sweep.tidy(own.database, inbox_days=own.settings.engine.inbox_days)}"
 
-    app.task(look, name=SWEEP)
-    app.task(tidy, name=TIDY)
+    app.task(name=SWEEP)(look)
+    app.task(name=TIDY)(tidy)
 
 
 def _register_action(app: Celery, runtime: RuntimeOfProcess, kind: str) -> None:
@@ -51,4 +51,4 @@ def _register_action(app: Celery, runtime: RuntimeOfProcess, kind: str) -> None:
             log.warning("database is away; the sweeper will dispatch again", action_id=action_id, error=str(error.orig))
             return "the database is away"
 
-    app.task(perform, name=f"action.{kind}")
+    app.task(name=f"action.{kind}")(perform)

@@ -63,7 +63,9 @@ def judge(answer: httpx.Response) -> str:
     if answer.is_success:
         return said
     if answer.is_redirect:
-        raise ActionError(f"{said}: it sends us elsewhere ({answer.headers.get('location', '')[:200]}); give that address")
+        raise ActionError(
+            f"{said}: it sends us elsewhere ({answer.headers.get('location', '')[:200]}); give that address"
+        )
     if answer.is_server_error or status in TRY_AGAIN:
         raise TransientActionError(said)
     raise ActionError(said)

@@ -1,4 +1,4 @@
-"""Protect a camera's footage around an alarm: an order to the camera's node, opened at the start and closed at the end."""
+"""Protect a camera's footage around an alarm: an order to its node, opened at the start and closed at the end."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ UNKNOWN_YET = (httpx.codes.NOT_FOUND, *LOCKED_OUT)
 
 @action(RecordCameraSettings, exactly_once=True)
 def record_camera(attempt: Attempt, settings: RecordCameraSettings, tools: Tools) -> str:
-    """Ask the camera's node to keep the footage. The order has one id at both ends, and asking twice changes nothing."""
+    """Ask the camera's node to keep the footage. The order has one id at both ends; asking twice changes nothing."""
     base = tools.control_url(settings.camera_id)
     if base is None:
         raise TransientActionError(f"no node is known for the camera {settings.camera_id}")

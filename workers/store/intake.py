@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, bindparam, update
 
 from broker.database import now
 from broker.inbox import accept
-from broker.model.messages import TriggerActivated, TriggerEnded, TriggerFact
+from broker.model.messages import TriggerActivated, TriggerFact
 from broker.transport import Envelope
 from workers import rules
 from workers.store.lifecycle import Due, Pen, active_of
@@ -37,6 +37,12 @@ class SourceState:
     def is_newer_than(self, fact: TriggerFact) -> bool:
         """Whether a fact comes late: lanes may overtake each other when an alarm's priority has changed."""
         return (self.boot, self.sequence) > (fact.boot, fact.sequence)
+
+    def take(self, fact: TriggerFact) -> None:
+        """A newer event was taken in."""
+        self.boot, self.sequence = fact.boot, fact.sequence
+        self.active, self.changed_at = isinstance(fact, TriggerActivated), fact.occurred_at
+        self.changed = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,34 +77,42 @@ class Intake:
         raw: list[dict[str, Any]] = []
         for fact, envelope in facts:
             state = states[SourceKey(fact.source_id, fact.node_id)]
-            late = state.is_newer_than(fact)
             mine = active.setdefault(fact.source_id, {})
-            raised: list[str] = []
-            if not (late and isinstance(fact, TriggerEnded)):
-                for decision in rules.plan(fact, alarms.of(fact.source_id), mine, pen.now):
-                    match decision:
-                        case rules.Raise(alarm=alarm):
-                            one = pen.raise_alarm(alarm, fact, envelope.id, envelope.trace_id)
-                            mine[alarm.id] = one
-                            raised.append(one.alarm_event_id)
-                        case rules.Note(active=one):
-                            pen.note(one, fact.occurred_at)
-                        case rules.Stop(active=one):
-                            pen.stop(decision)
-                            del mine[one.alarm_id]
-            if late and isinstance(fact, TriggerActivated) and not state.active:
-                # Its end was taken in before it: what it raised is over.
-                for one in [one for one in mine.values() if one.alarm_event_id in raised]:
-                    if not one.until_acknowledged:
-                        pen.stop(rules.stop(one, max(state.changed_at, fact.occurred_at), pen.now))
-                        del mine[one.alarm_id]
-            if not late:
-                state.boot, state.sequence = fact.boot, fact.sequence
-                state.active, state.changed_at = isinstance(fact, TriggerActivated), fact.occurred_at
-                state.changed = True
-            raw.append(_raw(fact, envelope, pen.now, raised))
+            raised: list[rules.ActiveAlarm] = []
+            if not state.is_newer_than(fact):
+                raised = _apply(pen, rules.plan(fact, alarms.of(fact.source_id), mine, pen.now), mine, fact, envelope)
+                state.take(fact)
+            elif isinstance(fact, TriggerActivated):
+                raised = _apply(pen, rules.plan(fact, alarms.of(fact.source_id), mine, pen.now), mine, fact, envelope)
+                if not state.active:  # its end was taken in before it: what it raised is over
+                    ended_at = max(state.changed_at, fact.occurred_at)
+                    over = [rules.stop(one, ended_at, pen.now) for one in raised if not one.until_acknowledged]
+                    _apply(pen, over, mine, fact, envelope)
+            raw.append(_raw(fact, envelope, pen.now, [one.alarm_event_id for one in raised]))
         _store_raw(pen.connection, raw)
         _store_sources(pen.connection, states)
+
+
+def _apply(
+    pen: Pen,
+    decisions: Sequence[rules.Decision],
+    active: dict[str, rules.ActiveAlarm],
+    fact: TriggerFact,
+    envelope: Envelope,
+) -> list[rules.ActiveAlarm]:
+    """Write decisions, keep `active` up to date for the next event of the batch, and return what was raised."""
+    raised = []
+    for decision in decisions:
+        match decision:
+            case rules.Raise(alarm=alarm):
+                active[alarm.id] = pen.raise_alarm(alarm, fact, envelope.id, envelope.trace_id)
+                raised.append(active[alarm.id])
+            case rules.Note(active=one):
+                pen.note(one, fact.occurred_at)
+            case rules.Stop(active=one):
+                pen.stop(decision)
+                del active[one.alarm_id]
+    return raised
 
 
 def _in_order(envelopes: Sequence[Envelope], new: frozenset[str]) -> list[tuple[TriggerFact, Envelope]]:
@@ -121,10 +135,7 @@ def _lock_sources(
     keys = sorted({SourceKey(fact.source_id, fact.node_id) for fact in facts})
     table = source_state.c
     statement = insert_for(connection)(source_state).values(
-        [
-            {**key._asdict(), "boot": -1, "sequence": -1, "active": False, "changed_at": present}
-            for key in keys
-        ]
+        [{**key._asdict(), "boot": -1, "sequence": -1, "active": False, "changed_at": present} for key in keys]
     )
     rows = connection.execute(
         statement.on_conflict_do_update(

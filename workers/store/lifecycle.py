@@ -103,13 +103,13 @@ class Pen:
         )
         for number, settings in enumerate(alarm.actions):
             self._add_run(
-                f"{raised.alarm_event_id}-{number}",
-                raised.alarm_event_id,
-                settings.kind,
-                Phase.START,
-                alarm.priority.value,
-                settings.model_dump(mode="json"),
-                self.now + timedelta(seconds=settings.deadline_s),
+                action_id=f"{raised.alarm_event_id}-{number}",
+                event_id=raised.alarm_event_id,
+                kind=settings.kind,
+                phase=Phase.START,
+                lane=alarm.priority.value,
+                settings=settings.model_dump(mode="json"),
+                deadline=self.now + timedelta(seconds=settings.deadline_s),
             )
         self.announce(raised, trace_id, alarm.priority)
         return rules.ActiveAlarm(raised.alarm_event_id, alarm.id, alarm.until_acknowledged, post_s)
@@ -156,11 +156,18 @@ class Pen:
         )
         for run in self.connection.execute(statement).all():
             self._add_run(
-                f"{run.id}{END_SUFFIX}", event_id, run.kind, Phase.END, run.lane, run.settings, self.now + END_DEADLINE
+                action_id=f"{run.id}{END_SUFFIX}",
+                event_id=event_id,
+                kind=run.kind,
+                phase=Phase.END,
+                lane=run.lane,
+                settings=run.settings,
+                deadline=self.now + END_DEADLINE,
             )
 
     def _add_run(
         self,
+        *,
         action_id: str,
         event_id: str,
         kind: str,
@@ -226,6 +233,6 @@ def active_of(connection: Connection, source_ids: Sequence[str]) -> dict[str, di
     return found
 
 
-def active_from(row: Row[Any]) -> rules.ActiveAlarm:
+def active_from(row: Row[*tuple[Any, ...]]) -> rules.ActiveAlarm:
     """The value that rules know, from a row of `alarm_event`."""
     return rules.ActiveAlarm(row.id, row.alarm_id, row.until_acknowledged, row.post_s)

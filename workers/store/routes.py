@@ -9,9 +9,7 @@ from workers.store.upsert import insert_for
 from workers.tables import camera_route
 
 
-def store_routes(
-    engine: Engine, cameras: Mapping[str, Camera], servers: Mapping[str, Server], revision: int
-) -> None:
+def store_routes(engine: Engine, cameras: Mapping[str, Camera], servers: Mapping[str, Server], revision: int) -> None:
     """Store the routes of a revision; those of a newer one, stored by another worker, stay."""
     rows = sorted(
         (camera.id, server.control_url)

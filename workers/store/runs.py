@@ -19,6 +19,7 @@ SETTINGS: TypeAdapter[ActionSettings] = TypeAdapter(AnyActionSettings)
 
 LONGEST_REASON = 1000
 
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """An action that this worker holds, with what there is to know about it."""
@@ -63,7 +64,9 @@ class Runs:
             )
             lost = and_(table.state == RunState.RUNNING.value, table.lease_until < present)
             was = connection.execute(
-                select(table.state, table.deadline, table.settings).where(table.id == action_id, or_(before, lost)).with_for_update()
+                select(table.state, table.deadline, table.settings)
+                .where(table.id == action_id, or_(before, lost))
+                .with_for_update()
             ).one_or_none()
             if was is None:
                 return None
