@@ -112,7 +112,7 @@ class AACDepacketiser:
         sizes = [(payload[2 + 2 * index] << 8 | payload[3 + 2 * index]) >> 3 for index in range(count)]
         unwrapped = self.clock.unwrap(timestamp)
         if count == 1 and sizes[0] > len(payload) - at:
-            self._piece(payload[at:], sizes[0], timestamp, unwrapped, now_us, units)
+            self._piece(payload[at:], sizes[0], unwrapped, now_us, units)
             return
         for index, size in enumerate(sizes):
             if at + size > len(payload):
@@ -121,16 +121,14 @@ class AACDepacketiser:
                 self._emit(bytes(payload[at : at + size]), unwrapped + index * SAMPLES, now_us, units)
             at += size
 
-    def _piece(
-        self, piece: memoryview, size: int, timestamp: int, unwrapped: int, now_us: int, units: list[AccessUnit]
-    ) -> None:
-        """3.2.3.2: a frame over several packets; all name its whole size."""
+    def _piece(self, piece: memoryview, size: int, timestamp: int, now_us: int, units: list[AccessUnit]) -> None:
+        """3.2.3.2: a frame over several packets; all name its whole size and time."""
         if (timestamp, size) != (self._fragment_timestamp, self._fragment_size):
             self._fragment, self._fragment_timestamp, self._fragment_size = b"", timestamp, size
         self._fragment += piece
         if len(self._fragment) >= size:
             whole, self._fragment, self._fragment_timestamp = self._fragment[:size], b"", -1
-            self._emit(whole, unwrapped, now_us, units)
+            self._emit(whole, timestamp, now_us, units)
 
     def _emit(self, data: bytes, timestamp: int, now_us: int, units: list[AccessUnit]) -> None:
         units.append(

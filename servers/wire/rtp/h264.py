@@ -125,7 +125,9 @@ class H264Depacketiser:
                 self._parameter_set(nal)
         self._changed = not (format_.sps and format_.pps)
 
-    def feed(self, run: memoryview, position: int, end: int, now_us: int, units: list[AccessUnit]) -> int:
+    def feed(  # noqa: C901, PLR0912, PLR0915 - one loop without calls, since each costs as much as the rest of a packet
+        self, run: memoryview, position: int, end: int, now_us: int, units: list[AccessUnit]
+    ) -> int:
         """Take the frames from `position` that belong to this channel; returns where the first other one begins.
 
         Finished access units are appended to `units`. `run` holds whole frames only.
@@ -157,7 +159,8 @@ class H264Depacketiser:
                 reception.expected = expected
                 if not reception.restart(sequence, ssrc):
                     continue
-                self._lose()
+                if expected >= 0:
+                    self._lose()
             expected = (sequence + 1) & 0xFFFF
             if expected == 0:
                 reception.cycles += 1
@@ -314,7 +317,8 @@ class H264Depacketiser:
             buffer.clear()
             return
         else:
-            data = bytes(buffer)
+            # Parameter sets that change between key frames are rare, and needed at once.
+            data = b"".join((self._prefix, buffer)) if self._changed else bytes(buffer)
         buffer.clear()
         timestamp = self.clock.unwrap(self._timestamp)
         units.append(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 PACKET_SIZE = 1400
-"""Bytes of an RTP packet that we make: fits an Ethernet frame with room for tunnels, in case it travels as UDP later."""
+"""Bytes of an RTP packet that we make: fits an Ethernet frame, with room for tunnels, should it leave as UDP."""
 HEADER_SIZE = 12
 VERSION_BYTE = 0x80
 """Version 2, no padding, no extension, no contributing sources."""

@@ -249,7 +249,7 @@ class ClientConnection:
             return None
         self._asked = None
         self._tries = 0
-        if response.status // 100 == 2:
+        if response.status // 100 == 2:  # noqa: PLR2004 - success
             return self._accepted(asked, response)
         if asked.method == "SETUP" and self._tracks and self._waiting[0].format.media == "audio":
             return self._next_track()  # A stream without its sound is better than none.
@@ -286,7 +286,7 @@ class ClientConnection:
             self.step = Step.CLOSED
             found = ", ".join(described.names) or "nothing"
             raise RtspUnsupportedError(
-                f"the source offers {found}; H.264 video is taken: set the camera's stream to H.264 (not H.264+ or H.265)"
+                f"the source offers {found}; H.264 video is taken: set the camera's encoder to H.264"
             )
         self.step = Step.SETUP
         self._ask_set_up()
@@ -379,12 +379,12 @@ class ClientConnection:
         if error.data.startswith(b"HTTP/"):
             return RtspProtocolError("a web server answers at this address; enter the RTSP port, usually 554")
         return RtspProtocolError(
-            f"what answers at {self.address.host}:{self.address.port} does not keep to RTSP ({error}); check address and port"
+            f"what answers at {self.address.host}:{self.address.port} is not RTSP ({error}); check address and port"
         )
 
 
 def resolve(base: str, control: str) -> str:
-    """The address of a control attribute. Peers append it to the base as text, even behind a query (RFC 2326, C.1.1)."""
+    """The address of a control attribute. Peers append it to the base as text, even behind a query (C.1.1)."""
     if control in ("", "*"):
         return base
     if control.lower().startswith(("rtsp://", "rtsps://")):

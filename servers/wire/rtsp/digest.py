@@ -114,7 +114,7 @@ class DigestAuthority:
         ]
         return (*offered, Challenge(scheme="basic", realm=self.realm).serialise()) if basic else tuple(offered)
 
-    def verify(
+    def verify(  # noqa: PLR0911 - each way to fail has its reason
         self, given: Authorization, method: str, uri: str, now: float, secret_of: Callable[[str, str], str | None]
     ) -> Verdict:
         """Check a digest; `secret_of(username, algorithm)` gives the HA1 in hex, or none for a user not known here."""

@@ -126,7 +126,7 @@ class Range:
     @classmethod
     def parse(cls, value: str) -> Self:
         """Read the header; `smpte` is not taken."""
-        unit, equals, span = value.split(";")[0].strip().partition("=")
+        unit, equals, span = value.partition(";")[0].strip().partition("=")
         if not equals or "-" not in span:
             raise MalformedError(f"Range {value[:80]!r} is not a span such as npt=0- or clock=20260131T120000Z-")
         first, _, last = (part.strip() for part in span.partition("-"))
@@ -169,12 +169,10 @@ def _clock(value: str) -> datetime | None:
         return None
     found = re.fullmatch(r"(\d{8}T\d{6})(?:\.(\d{1,6})\d*)?Z", value)
     try:
-        if not found:
-            raise ValueError
-        moment = datetime.strptime(found[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+        moment = datetime.strptime(found[1] if found else "", "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
     except ValueError:
         raise MalformedError(f"Range has {value[:40]!r} where a time such as 20260131T120000.5Z stands") from None
-    return moment.replace(microsecond=int((found[2] or "").ljust(6, "0")))
+    return moment.replace(microsecond=int(((found and found[2]) or "").ljust(6, "0")))
 
 
 def _write_clock(value: datetime | float | None) -> str:

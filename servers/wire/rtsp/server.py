@@ -88,8 +88,6 @@ TRANSITIONS: dict[tuple[State, str], tuple[type[Asked], State]] = {
 
 METHODS = ("OPTIONS", "DESCRIBE", "SETUP", "PLAY", "PAUSE", "TEARDOWN", "GET_PARAMETER", "SET_PARAMETER")
 PUBLIC = ", ".join(METHODS)
-AGGREGATE = ("PLAY", "PAUSE", "TEARDOWN", "GET_PARAMETER", "SET_PARAMETER")
-"""Methods that name a session, as far as one exists."""
 
 
 class ServerConnection:
