@@ -2,7 +2,6 @@
 
 from typing import Any, Generic, Literal, TypeVar
 
-import httpx
 from pydantic import BaseModel, TypeAdapter
 
 from broker.model.base import Instant
@@ -83,16 +82,14 @@ def acknowledge(event_id: str) -> Call[None]:
     return Call(method="POST", path=f"/alarm-events/{event_id}/acknowledge", read=nothing)
 
 
-def audit(*, before: Instant | str | None = None, limit: int = 100) -> Call[tuple[AuditRecord, ...]]:
+def audit(*, before: Instant | None = None, limit: int = 100) -> Call[tuple[AuditRecord, ...]]:
     """The audit trail, newest first."""
-
-    def read(response: httpx.Response) -> tuple[AuditRecord, ...]:
-        return tuple(AuditRecord(fields=row) for row in value_of(Items[dict[str, Any]])(response).items)
-
-    return Call(method="GET", path="/audit", query=_query(before=before, limit=limit), read=read)
+    query = _query(before=before, limit=limit)
+    read = value_of(Items[AuditRecord])
+    return Call(method="GET", path="/audit", query=query, read=lambda r: read(r).items)
 
 
-def health_events(*, before: Instant | str | None = None, limit: int = 100) -> Call[tuple[HealthRecord, ...]]:
+def health_events(*, before: Instant | None = None, limit: int = 100) -> Call[tuple[HealthRecord, ...]]:
     """What the system said about its own condition, newest first."""
     query = _query(before=before, limit=limit)
     read = value_of(Items[HealthRecord])
@@ -139,19 +136,22 @@ class ResourceCalls(Generic[R]):
         return Call(method="POST", path=self._path, body=_body(resource, password), read=value_of(self._cls))
 
     def replace(self, resource: R, *, password: str | None = None, revision: str | None = None) -> Call[R]:
-        """Change it as a whole; with a revision only if it still has that one (`ChangedMeanwhileError`)."""
+        """Change it as a whole; with a revision only if it still has that one (`ChangedMeanwhileError`).
+
+        Without one it overwrites whatever is there.
+        """
         return Call(
             method="PUT",
             path=f"{self._path}/{resource.id}",  # type: ignore[attr-defined] # every resource has an id
             body=_body(resource, password),
-            headers=_if_match(revision),
+            headers={"If-Match": "*" if revision is None else f'"{revision}"'},
             read=value_of(self._cls),
         )
 
     def remove(self, resource_id: str, *, revision: str | None = None) -> Call[None]:
         """Delete it; with a revision only if it still has that one."""
-        path = f"{self._path}/{resource_id}"
-        return Call(method="DELETE", path=path, headers=_if_match(revision), read=nothing)
+        headers = {} if revision is None else {"If-Match": f'"{revision}"'}
+        return Call(method="DELETE", path=f"{self._path}/{resource_id}", headers=headers, read=nothing)
 
 
 def _body(resource: BaseModel, password: str | None) -> dict[str, Any]:
@@ -159,10 +159,6 @@ def _body(resource: BaseModel, password: str | None) -> dict[str, Any]:
     if password is not None:
         body["password"] = password
     return body
-
-
-def _if_match(revision: str | None) -> dict[str, str]:
-    return {} if revision is None else {"If-Match": f'"{revision}"'}
 
 
 def _query(**given: Any) -> dict[str, str]:

@@ -5,6 +5,7 @@ import json
 import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import Field, ValidationError
@@ -16,6 +17,10 @@ from broker.model.base import Instant, Value
 from broker.process import logger
 from clients.sdk.errors import NotSignedInError
 from clients.sdk.session import Session
+
+MISSED = "EventsMissed"
+"""The kind of an event of this module's own: the server no longer has all that happened since the cut. Read the
+whole anew; its `id` is that of the last event that there is."""
 
 REFUSED = frozenset({1008, 4401, 4403})
 """Close codes with which the server says that the token is not good (RFC 6455, 7.4.1: policy violation)."""
@@ -71,8 +76,11 @@ async def follow(
                         event = Event.model_validate(body, extra="ignore")
                         since = event.id
                         yield event
-                    elif since is None and "hello" in body:
-                        since = body["hello"].get("last")
+                    elif "hello" in body:
+                        last = int(body["hello"]["last"])
+                        if since is not None and body["hello"].get("missed"):
+                            yield Event(id=last, kind=MISSED, time=datetime.now(UTC), data={})
+                        since = last if since is None else since
                 code = socket.close_code
         except ConnectionClosed as error:
             code = error.rcvd.code if error.rcvd else None

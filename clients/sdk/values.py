@@ -8,7 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from pydantic import Field
 
 from broker.model.base import Instant, Priority, Value
-from broker.model.messages import AlarmState, CameraState, NodeStateReported
+from broker.model.messages import AlarmState, CameraState
 from broker.model.resources import Alarm, Camera, Profile, Server, User
 
 R = TypeVar("R")
@@ -73,6 +73,7 @@ class ActionRun(Value):
     outcome: str
     attempts: int = 0
     reason: str = ""
+    repeated: bool = Field(default=False, description="Whether it may have been performed twice.")
     at: Instant | None = None
 
 
@@ -90,15 +91,27 @@ class AlarmEvent(Value):
     occurred_at: Instant
     raised_at: Instant
     acknowledged: Acknowledged | None = None
+    post_until: Instant | None = Field(None, description="Until when footage is kept after the trigger is over.")
     ended_at: Instant | None = None
+    until_acknowledged: bool = False
     camera_ids: tuple[str, ...] = ()
     actions: tuple[ActionRun, ...] = ()
+    trace_id: str = ""
 
 
 class AuditRecord(Value):
-    """One line of the audit trail, as the server tells it."""
+    """One line of the audit trail."""
 
-    fields: dict[str, Any]
+    id: int
+    at: Instant
+    user_id: str
+    address: str = ""
+    program: str = ""
+    action: str
+    kind: str = ""
+    object_id: str = ""
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
 
 
 class HealthRecord(Value):
@@ -148,7 +161,3 @@ class Timeline(Value):
     """The body of a timeline."""
 
     spans: tuple[Span, ...] = ()
-
-
-NodeState = NodeStateReported
-"""What SMServer last heard of a process."""
