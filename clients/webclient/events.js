@@ -37,7 +37,7 @@ export function follow({ heard, changed, over, fresh }) {
         refused = null;
         wait = FIRST_WAIT_MS;
         changed(true);
-        if (since === null || frame.hello.resumed === false) {
+        if (since === null || frame.hello.missed) {
           since = frame.hello.last ?? null;
           held = [];
           await fresh();

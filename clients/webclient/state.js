@@ -106,6 +106,10 @@ const HEARD = {
   AlarmEnded(data) {
     change(data.alarm_event_id, { state: 'ended', ended_at: data.at });
   },
+  ActionPerformed({ alarm_event_id: id, action_id, action_kind: kind, ...run }) {
+    const actions = alarmEvents.value.find((event) => event.id === id)?.actions.filter((action) => action.id !== action_id);
+    if (actions) change(id, { actions: [...actions, { ...run, id: action_id, kind }] });
+  },
   NodeStateReported: learn,
 };
 
