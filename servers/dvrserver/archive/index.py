@@ -167,7 +167,7 @@ class Index:
             f"select {_COLUMNS}, {fragments}, {_PROTECTED} from segments where {where} order by {order}",  # noqa: S608 - constants
             values,
         )
-        return [Row(*row[:7], bool(row[7]), bool(row[8]), row[9], bool(row[10])) for row in found]  # type: ignore[arg-type]
+        return [Row(*row[:7], bool(row[7]), bool(row[8]), row[9], bool(row[10])) for row in found]  # type: ignore[arg-type, call-arg]
 
     def streams(self) -> list[tuple[str, str]]:
         """Cameras and streams with footage."""

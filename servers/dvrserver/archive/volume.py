@@ -248,25 +248,22 @@ class Volume:
             folders, self._new_folders = self._new_folders, set()
         if not changed:
             return
-        rows, closed = [], []
-        for segment, finished, row in changed:
+        for segment, _, _ in changed:
             try:
                 os.fdatasync(segment.fd)
             except OSError as error:
                 self._fail(segment, f"footage did not reach the disk: {error.strerror}; {_remedy(error)}")
-            rows.append(row)
-            if finished:
-                closed.append(segment)
         for folder in sorted(folders):
             _sync_folder(folder)
         try:
-            self._index.store(rows)
+            self._index.store(row for _, _, row in changed)
         except sqlite3.Error as error:
             if not self._index_failing:
                 log.error("index cannot be written", reason=str(error))  # noqa: TRY400 - the reason says it all
             self._index_failing = True
             return
         self._index_failing = False
+        closed = [segment for segment, finished, _ in changed if finished]
         with self._lock:
             for segment, _, row in changed:
                 segment.synced = row.size

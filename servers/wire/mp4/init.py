@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from struct import Struct
 from uuid import UUID
 
+from servers.wire.h264 import picture_size
 from servers.wire.media import AACFormat, Format, H264Format
 from servers.wire.mp4.boxes import Mp4Error, box, full_box
-from servers.wire.mp4.codecs import picture_size
 
 KEY_FLAGS = 0x0200_0000
 """A sample on which decoding can begin: it depends on no other (section 8.8.3.1)."""
@@ -48,7 +48,7 @@ class Label:
 
 def init_segment(formats: Sequence[Format], *, label: Label | None = None) -> bytes:
     """`ftyp` and `moov`; track n of the formats is track id n + 1, at the format's clock rate."""
-    tracks = b"".join(_track(number, format) for number, format in enumerate(formats, 1))
+    tracks = b"".join(_track(number, track) for number, track in enumerate(formats, 1))
     extends = b"".join(
         full_box(b"trex", 0, 0, Struct(">5I").pack(number, 1, 0, 0, KEY_FLAGS)) for number in range(1, len(formats) + 1)
     )
@@ -69,7 +69,8 @@ def _track(number: int, format: Format) -> bytes:  # noqa: A002 - the field's na
     if isinstance(format, H264Format):
         width, height = format.width, format.height
         if not (width and height):
-            width, height = picture_size(format.sps)
+            size = picture_size(format.sps)
+            width, height = size.width, size.height
         handler, volume, media_header = b"vide", 0, full_box(b"vmhd", 0, 1, bytes(8))
         entry = _avc_entry(format, width, height)
     else:

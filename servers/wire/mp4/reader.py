@@ -1,9 +1,9 @@
 """Reads back what `init` and `fragment` write: formats, samples, and where a file's fragments lie."""
 
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from struct import Struct
-from struct import error as StructError
 from typing import NamedTuple
 
 from servers.wire.media import AACFormat, Format, H264Format
@@ -208,7 +208,7 @@ def scan(read: Callable[[int, int], bytes], size: int, *, verify_from: int | Non
             found = _fragment_at(read, at, size, init.formats)
             if found is None or (verify_from is not None and at >= verify_from and not _whole(read, found, init)):
                 break
-        except (Mp4Error, StructError, IndexError):
+        except (Mp4Error, struct.error, IndexError):
             break
         fragments.append(found)
         at = found.offset + found.size
