@@ -162,15 +162,16 @@ class SegmentWriter:
         usual = AAC_FRAME
         for time_us, unit in waiting:
             tick = (time_us - start) * rate // SECOND_US
-            if tick < 0:
+            if tick < 0 or tick < end - snap:
+                # The capture clock runs slower to fall back to the camera's; sound that would pile up is left out.
                 continue
-            if samples and abs(tick - end) > snap and tick > end:
+            if samples and tick - end > snap:
                 # Lost packets: the unit before lasts until this one, so that what follows stays in step.
                 data, duration, key, _ = samples[-1]
                 samples[-1] = Sample(data, duration + tick - end, key)
                 end = tick
             elif not samples:
-                begin = end if abs(tick - end) <= snap or tick < end else tick
+                begin = end if tick - end <= snap else tick
                 end = begin
             samples.append(Sample(unit.data, usual, True))
             end += usual
