@@ -1,8 +1,10 @@
 """The command line. Each part owns its commands; this page only says where they are, and imports none of them."""
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -16,20 +18,20 @@ class Part(NamedTuple):
 
 # fmt: off
 PARTS = (
-    Part("up",           "vigil.up:up",                       "Run everything on this machine"),
-    Part("demo",         "vigil.demo:demo",                   "Run everything with simulated cameras"),
-    Part("smoke",        "vigil.smoke:smoke",                 "Check the main job, a line per check"),
-    Part("migrate",      "vigil.migrate:migrate",             "Bring both database schemas up to date, and exit"),
-    Part("smserver",     "vigil.serve:smserver",              "SMServer: sign-in, configuration, alarm log (5008)"),
-    Part("dvrserver",    "vigil.serve:dvrserver",             "DVRServer: capture, record, detect (5009, 5011)"),
-    Part("gateway",      "vigil.serve:gateway",               "GatewayServer: the web client (9999, 9000)"),
-    Part("worker",       "workers.command:worker",            "A worker of the engine: intake, actions or both"),
-    Part("beat",         "workers.command:beat",              "The engine's clock: sweeper and schedules"),
-    Part("flower",       "workers.command:flower",            "The dashboard of workers and tasks (5555)"),
-    Part("simulator",    "clients.simulator.command:app",     "Simulated cameras (8554, 8555)"),
-    Part("sm",           "clients.cli.sm:app",                "Administer a site"),
-    Part("alarms",       "clients.cli.alarms:app",            "List and acknowledge alarms"),
-    Part("dead-letters", "broker.dead_letters:app",           "List, show, replay or drop unhandled messages"),
+    Part("up",             "vigil.up:up",                     "Run everything on this machine"),
+    Part("demo",           "vigil.demo:demo",                 "Run everything with simulated cameras"),
+    Part("smoke",          "vigil.smoke:smoke",               "Check the main job, a line per check"),
+    Part("migrate",        "vigil.migrate:migrate",           "Bring both database schemas up to date, and exit"),
+    Part("smserver",       "servers.smserver.__main__:main",  "SMServer: sign-in, configuration, alarm log (5008)"),
+    Part("dvrserver",      "servers.dvrserver.__main__:main", "DVRServer: capture, record, detect (5009, 5011)"),
+    Part("gateway",        "servers.gateway.__main__:main",   "GatewayServer: the web client (9999, 9000)"),
+    Part("worker",         "workers.command:worker",          "A worker of the engine: intake, actions or both"),
+    Part("beat",           "workers.command:beat",            "The engine's clock: sweeper and schedules"),
+    Part("flower",         "workers.command:flower",          "The dashboard of workers and tasks (5555)"),
+    Part("simulator",      "clients.simulator.command:app",   "Simulated cameras (8554, 8555)"),
+    Part("sm",             "clients.cli.sm:app",              "Administer a site"),
+    Part("alarms",         "clients.cli.alarms:app",          "List and acknowledge alarms"),
+    Part("dead-letters",   "broker.dead_letters:app",         "List, show, replay or drop unhandled messages"),
     Part("local-services", "vigil.local_services:command",    "Run a command beside RabbitMQ and PostgreSQL"),
 )
 # fmt: on
@@ -60,6 +62,8 @@ def main() -> None:
         asked = not arguments or arguments[0] in {"--help", "-h", "help"}
         (sys.stdout if asked else sys.stderr).write(usage() if asked else f"No such command.\n\n{usage()}")
         raise SystemExit(0 if asked else 2)
+    # The gateway imports no client: where the pages lie is a setting, and only here both are known.
+    os.environ.setdefault("VIGIL_GATEWAY__WEBCLIENT_DIR", str(Path(__file__).parents[1] / "clients" / "webclient"))
     import typer  # noqa: PLC0415 - `vigil` and `vigil --help` answer at once, without it
 
     application = command

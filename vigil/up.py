@@ -7,11 +7,12 @@ from contextlib import AsyncExitStack
 from typing import NamedTuple
 
 from broker.connect import connect
-from broker.process import Health, ProcessSettings, configure_logs, load_settings, logger
+from broker.process import LOOPBACK, Health, ProcessSettings, configure_logs, load_settings, logger
+from broker.transport import Broker
 from servers.dvrserver.server import DVRServer
 from servers.dvrserver.settings import DVRServerSettings
-from servers.net.http import PortTakenError
-from servers.net.serve import open_operations, until_stopped
+from servers.net.errors import PortTakenError
+from servers.net.serve import Listener, open_operations, sentences, until_stopped
 
 log = logger(__name__)
 
@@ -20,7 +21,6 @@ class Site(NamedTuple):
     """Where the parts of a running site are reached."""
 
     api_url: str
-    control_url: str
     stream_url: str
     page_url: str
     flower_url: str
@@ -41,80 +41,88 @@ def describe_transport(settings: ProcessSettings) -> str:
     return f"{carrier} Rows are kept in {rows}."
 
 
+class Parts:
+    """What runs in this process: each part with its own health, operations port and broker connection."""
+
+    def __init__(self, stack: AsyncExitStack, settings: ProcessSettings) -> None:
+        self._stack = stack
+        self._settings = settings
+
+    async def attach(self, process: str, host: str, port: int) -> tuple[Broker, Health]:
+        """Open a part's operations port and give it a broker connection, both closed with the stack."""
+        health = Health(process)
+        operations = open_operations(health, host, port, f"VIGIL_{process.upper()}__OPERATIONS_PORT")
+        self._stack.callback(operations.close)
+        broker = connect(self._settings.broker, name=process, health=health)
+        await broker.start()
+        self._stack.push_async_callback(broker.close)
+        return broker, health
+
+    async def run(self, server: Listener) -> None:
+        """Start a server; it is closed with the stack."""
+        self._stack.push_async_callback(server.close)
+        await server.start()
+
+
 async def run_site(settings: ProcessSettings, ready: Callable[[Site], Awaitable[None]]) -> None:
     """Start all parts, call `ready` when they listen, and stop everything cleanly at a signal.
 
     The DVRServer comes first, because every second before it runs is a second that is not recorded.
     """
     async with AsyncExitStack() as stack:
-        dvr_settings = load_settings(DVRServerSettings)
-        dvr_health = _operations(
-            stack, "dvrserver", dvr_settings.dvrserver.host, dvr_settings.dvrserver.operations_port
-        )
-        dvr_broker = connect(settings.broker, name="dvrserver", health=dvr_health)
-        await dvr_broker.start()
-        stack.push_async_callback(dvr_broker.close)
-        dvrserver = DVRServer(dvr_settings, dvr_broker, dvr_health)
-        stack.push_async_callback(dvrserver.close)
-        await dvrserver.start()
+        parts = Parts(stack, settings)
+        node_settings = load_settings(DVRServerSettings)
+        node = node_settings.dvrserver
+        dvrserver = DVRServer(node_settings, *await parts.attach("dvrserver", node.host, node.operations_port))
+        await parts.run(dvrserver)
 
         from servers.gateway.server import Gateway  # noqa: PLC0415 - recording starts before these are loaded
         from servers.gateway.settings import GatewaySettings  # noqa: PLC0415 - the same
         from servers.smserver.server import SMServer  # noqa: PLC0415 - the same
         from servers.smserver.settings import SMServerSettings  # noqa: PLC0415 - the same
-        from vigil.migrate import migrate_all  # noqa: PLC0415 - the same
-
-        await asyncio.to_thread(migrate_all, settings)
-        sm_settings = load_settings(SMServerSettings)
-        sm_health = _operations(stack, "smserver", sm_settings.smserver.host, sm_settings.smserver.operations_port)
-        sm_broker = connect(settings.broker, name="smserver", health=sm_health)
-        await sm_broker.start()
-        stack.push_async_callback(sm_broker.close)
-        smserver = SMServer(sm_settings, sm_broker, sm_health)
-        stack.push_async_callback(smserver.close)
-        await smserver.start()
-
-        gateway_settings = load_settings(GatewaySettings)
-        own = gateway_settings.gateway
-        gateway_health = _operations(stack, "gateway", own.host, own.operations_port)
-        gateway_broker = connect(settings.broker, name="gateway", health=gateway_health)
-        await gateway_broker.start()
-        stack.push_async_callback(gateway_broker.close)
-        gateway = Gateway(gateway_settings, gateway_broker, gateway_health)
-        stack.push_async_callback(gateway.close)
-        await gateway.start()
-
-        from workers.embedded import EmbeddedEngine  # noqa: PLC0415 - Celery and Flower load while cameras record
+        from vigil.migrate import migrate_when_possible  # noqa: PLC0415 - the same
+        from workers.embedded import EmbeddedEngine  # noqa: PLC0415 - the same
         from workers.settings import EngineSettings, FlowerSettings  # noqa: PLC0415 - the same
 
-        engine_settings = load_settings(EngineSettings)
-        engine_health = _operations(stack, "engine", "127.0.0.1", engine_settings.engine.operations_port)
+        sm_settings = load_settings(SMServerSettings)
+        sm = sm_settings.smserver
+        sm_broker, sm_health = await parts.attach("smserver", sm.host, sm.operations_port)
+        await migrate_when_possible(settings, sm_health)
+        smserver = SMServer(sm_settings, sm_broker, sm_health)
+        await parts.run(smserver)
+
+        gateway_settings = load_settings(GatewaySettings)
+        pages = gateway_settings.gateway
+        gateway = Gateway(gateway_settings, *await parts.attach("gateway", pages.host, pages.operations_port))
+        await parts.run(gateway)
+
+        engine_settings, flower_settings = load_settings(EngineSettings), load_settings(FlowerSettings)
+        engine_health = Health("engine")
+        operations = open_operations(
+            engine_health, LOOPBACK, engine_settings.engine.operations_port, "VIGIL_ENGINE__OPERATIONS_PORT"
+        )
+        stack.callback(operations.close)
+        # Intake lives on a thread and an event loop of its own, and starts and closes this connection there.
         engine_broker = connect(settings.broker, name="engine", health=engine_health)
-        engine = EmbeddedEngine(engine_settings, engine_broker, engine_health)
+        engine = EmbeddedEngine(engine_settings, engine_broker, engine_health, flower=flower_settings)
         stack.push_async_callback(asyncio.to_thread, engine.close)
-        await asyncio.to_thread(engine.start)
-        flower = load_settings(FlowerSettings).flower
+        try:
+            await asyncio.to_thread(engine.start)
+        except OSError as error:
+            raise PortTakenError(LOOPBACK, flower_settings.flower.port, "VIGIL_FLOWER__PORT") from error
         await ready(
             Site(
                 api_url=smserver.url,
-                control_url=dvrserver.control_url,
                 stream_url=dvrserver.stream_url,
                 page_url=gateway.page_url,
-                flower_url=f"http://127.0.0.1:{flower.port}",
-                flower_login="",
+                flower_url=f"http://{LOOPBACK}:{engine.flower_port}",
+                flower_login=engine.flower_login,
                 first_password=smserver.first_password,
                 settings=settings,
             )
         )
         await until_stopped()
         log.info("everything stops")
-
-
-def _operations(stack: AsyncExitStack, process: str, host: str, port: int) -> Health:
-    health = Health(process)
-    server = open_operations(health, host, port, f"VIGIL_{process.upper()}__OPERATIONS_PORT")
-    stack.callback(server.close)
-    return health
 
 
 async def print_addresses(site: Site) -> None:
@@ -126,7 +134,7 @@ async def print_addresses(site: Site) -> None:
         f"  Web client   {site.page_url}",
         f"  API          {site.api_url}",
         f"  Streams      {site.stream_url}/camera/ID/main",
-        f"  Flower       {site.flower_url}",
+        f"  Flower       {site.flower_url}   ({site.flower_login})",
     ]
     if site.first_password:
         lines.append(f"  Sign in as admin with the one-time password {site.first_password} (it is not shown again).")
@@ -139,11 +147,8 @@ def run(settings: ProcessSettings, ready: Callable[[Site], Awaitable[None]]) -> 
     """`run_site`, from a synchronous `main`."""
     configure_logs(settings.log)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
-    try:
+    with sentences():
         asyncio.run(run_site(settings, ready))
-    except PortTakenError as error:
-        sys.stderr.write(f"{error}\n")
-        raise SystemExit(1) from error
 
 
 def up() -> None:

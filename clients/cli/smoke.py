@@ -149,9 +149,9 @@ class MainJob:
         def play() -> str | None:
             try:
                 with av.open(url, options={"rtsp_transport": "tcp"}, timeout=10) as stream:
-                    frames = []
+                    frames: list[int] = []
                     for frame in stream.decode(video=0):
-                        frames.append(frame.pts)
+                        frames.append(frame.pts or 0)
                         if len(frames) == 10:  # noqa: PLR2004 - enough to see that time goes on
                             break
                     assert frames == sorted(set(frames)), "frames out of order"
@@ -275,9 +275,8 @@ class MainJob:
         with httpx.Client(
             base_url=self.target.flower_url, headers={"Authorization": f"Basic {login}"}, timeout=10, trust_env=False
         ) as flower:
-            assert httpx.get(f"{self.target.flower_url}/api/workers", trust_env=False).status_code == 401, (
-                "no login asked"
-            )
+            stranger = httpx.get(f"{self.target.flower_url}/api/workers", trust_env=False)
+            assert stranger.status_code == httpx.codes.UNAUTHORIZED, "Flower asks for no login"
             workers = wait_for("worker", lambda: flower.get("/api/workers", params={"refresh": "1"}).json())
             tasks = wait_for(
                 "task",

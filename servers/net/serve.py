@@ -3,14 +3,16 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from typing import Protocol
 
 from broker.connect import connect
+from broker.errors import BrokerError
 from broker.process import Health, OperationsServer, ProcessSettings, configure_logs, logger
 from broker.transport import Broker
-from servers.net.http import PortTakenError
+from broker.trust.errors import TrustError
+from servers.net.errors import PortTakenError
 
 log = logger(__name__)
 
@@ -41,7 +43,7 @@ def open_operations(health: Health, host: str, port: int, setting: str) -> Opera
     try:
         return OperationsServer(health, host, port).start()
     except OSError as error:
-        raise PortTakenError(port, setting) from error
+        raise PortTakenError(host, port, setting) from error
 
 
 async def serve(
@@ -75,8 +77,15 @@ def run(
     """`serve`, from a synchronous `main`: what the operator must know is one line on standard error."""
     configure_logs(settings.log)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
-    try:
+    with sentences():
         asyncio.run(serve(process, settings, operations, make))
-    except PortTakenError as error:
-        sys.stderr.write(f"{error}\n")
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """End the process with one line for what the operator can mend: a taken port, a damaged key, no certificate."""
+    try:
+        yield
+    except (PortTakenError, TrustError, BrokerError) as error:
+        sys.stderr.write(f"Vigil cannot start: {error}\n")
         raise SystemExit(1) from error
