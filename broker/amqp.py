@@ -122,10 +122,12 @@ class AmqpPublisher:
                     reason = await asyncio.shield(calls.closed)
                 except ChannelLostError as error:
                     reason = str(error)
-                self._lose(reason)
+                if self._calls is calls:  # else we closed it, and what waits now is for the next one
+                    self._lose(reason)
                 await asyncio.sleep(jitter(next(delays)))
         finally:
-            self._lose("the connection was lost")
+            if self._calls is not None:
+                self._lose("the connection was lost")
 
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
