@@ -74,7 +74,7 @@ class CaptureClock:
         passed = stamp_us - track.stamp_us
         track.stamp_us = stamp_us
         arrival = unit.received_us - stamp_us
-        if track.offset is None or abs(track.offset - arrival) > self._sane_us + LOST_US:
+        if track.offset is None or passed < -BACK_US or abs(track.offset - arrival) > self._sane_us + LOST_US:
             self._anchor(track, unit, arrival)
         if track.arrival is None or arrival < track.arrival:
             track.arrival = arrival
