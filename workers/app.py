@@ -9,7 +9,7 @@ from celery import Celery, signals
 from celery.loaders.app import AppLoader
 
 from broker.process import Health, configure_logs, load_settings
-from workers.celery_settings import ALLOWED, configuration
+from workers.celery_settings import ALLOWED, configuration, quiet_celery
 from workers.intake_step import IntakeStep
 from workers.operations_step import OperationsStep
 from workers.runtime import Runtime, RuntimeOfProcess
@@ -50,6 +50,7 @@ def _keep_allowed(sender: Celery, **_: Any) -> None:
 
 def _configure_logs(**_: Any) -> None:
     configure_logs(load_settings(EngineSettings).log)
+    quiet_celery()
 
 
 app = make_app()

@@ -1,5 +1,6 @@
 """Celery's settings: the queues of tasks and how they are consumed. docs/design/delivery.md has the reasons."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def configuration(settings: EngineSettings) -> dict[str, Any]:
     memory = settings.broker.url.get_secret_value() == MEMORY
     own = settings.engine
     return {
-        "broker_url": settings.broker.url.get_secret_value(),
+        "broker_url": "memory://localhost/" if memory else settings.broker.url.get_secret_value(),
         "broker_heartbeat": min(settings.broker.heartbeat_s, HEARTBEAT_S),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
@@ -88,3 +89,9 @@ def configuration(settings: EngineSettings) -> dict[str, Any]:
             "tidy": {"task": TIDY, "schedule": TIDY_S, "options": {"queue": ENGINE_QUEUE, "expires": TIDY_S}},
         },
     }
+
+
+def quiet_celery() -> None:
+    """Keep Celery's lines about every task and every tick out of the log; the runner has its own."""
+    for name in ("celery.beat", "celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(name).setLevel(logging.WARNING)

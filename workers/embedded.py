@@ -5,14 +5,15 @@ import socket
 import threading
 from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
+from celery.app.trace import reset_worker_optimizations, setup_worker_optimizations
 from celery.beat import Service
 from celery.worker import WorkController, state
 
 from broker.process import Health, logger
 from broker.transport import Broker
 from workers.app import make_app
-from workers.celery_settings import ACTION_QUEUES
+from workers.celery_settings import ACTION_QUEUES, quiet_celery
 from workers.dashboard import Dashboard, login
 from workers.intake_step import ENGINE_QUEUE
 from workers.settings import EngineSettings, FlowerSettings
@@ -20,6 +21,7 @@ from workers.settings import EngineSettings, FlowerSettings
 log = logger(__name__)
 
 STOP_S = 10.0
+READY_S = 3.0
 
 
 class EmbeddedEngine:
@@ -61,11 +63,12 @@ class EmbeddedEngine:
         runtime = self._app.vigil.get()  # type: ignore[attr-defined]
         runtime.broker = self._broker
         state.should_stop = state.should_terminate = None
-        self._dashboard = Dashboard(self._app, self._flower_settings)
-        self._dashboard.start()
+        quiet_celery()
+        hostname = f"{self._settings.engine.node_id}@{socket.gethostname()}"
+        setup_worker_optimizations(self._app, hostname)  # pool threads find their application by it
         self._worker = WorkController(
             app=self._app,
-            hostname=f"{self._settings.engine.node_id}@{socket.gethostname()}",
+            hostname=hostname,
             pool_cls="threads",
             concurrency=self._settings.engine.concurrency,
             queues=[ENGINE_QUEUE, *ACTION_QUEUES.values()],
@@ -74,8 +77,23 @@ class EmbeddedEngine:
             without_mingle=True,
         )
         self._beat = Service(self._app, max_interval=1)
+        ready = threading.Event()
+
+        def note(sender: Any = None, **_: Any) -> None:
+            if sender is getattr(self._worker, "consumer", None):
+                ready.set()
+
+        signals.worker_ready.connect(note)
         self._run("worker", self._worker.start)
         self._run("beat", self._beat.start)
+        ready.wait(READY_S)  # Flower asks the workers when it starts, and nobody else does later
+        signals.worker_ready.disconnect(note)
+        self._dashboard = Dashboard(self._app, self._flower_settings)
+        try:
+            self._dashboard.start()
+        except BaseException:
+            self.close()
+            raise
 
     def _run(self, name: str, target: Any) -> None:
         def work() -> None:
@@ -93,7 +111,7 @@ class EmbeddedEngine:
         if self._beat is not None:
             self._beat.stop(wait=False)
         if self._worker is not None:
-            state.should_stop = 0  # type: ignore[assignment] - an exit status, as Celery's own tests set it
+            state.should_stop = 0  # type: ignore[assignment]  # an exit status, as Celery sets it
         for thread in self._threads:
             thread.join(STOP_S)
         self._threads.clear()
@@ -101,5 +119,6 @@ class EmbeddedEngine:
             with contextlib.suppress(Exception):
                 self._dashboard.close()
         state.should_stop = None
+        reset_worker_optimizations(self._app)
         self._app.vigil.close()  # type: ignore[attr-defined]
         self._worker = self._beat = self._dashboard = None

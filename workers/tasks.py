@@ -39,8 +39,8 @@ def register(app: Celery, runtime: RuntimeOfProcess) -> None:
         own = runtime.get()
         return f"forgot {sweep.tidy(own.database, inbox_days=own.settings.engine.inbox_days)}"
 
-    app.task(name=SWEEP)(look)
-    app.task(name=TIDY)(tidy)
+    app.task(name=SWEEP, shared=False)(look)
+    app.task(name=TIDY, shared=False)(tidy)
 
 
 def _register_action(app: Celery, runtime: RuntimeOfProcess, kind: str) -> None:
@@ -51,4 +51,4 @@ def _register_action(app: Celery, runtime: RuntimeOfProcess, kind: str) -> None:
             log.warning("database is away; the sweeper will dispatch again", action_id=action_id, error=str(error.orig))
             return "the database is away"
 
-    app.task(name=f"action.{kind}")(perform)
+    app.task(name=f"action.{kind}", shared=False)(perform)
