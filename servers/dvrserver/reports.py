@@ -36,7 +36,6 @@ class Reports:
         boot: int,
         operations_url: str,
         revision: Callable[[], int],
-        cameras: Callable[[], tuple[CameraState, ...]],
         state_s: float,
     ) -> None:
         self._publisher = publisher
@@ -44,7 +43,8 @@ class Reports:
         self._boot = boot
         self._operations_url = operations_url
         self._revision = revision
-        self._cameras = cameras
+        self.cameras: Callable[[], tuple[CameraState, ...]] = tuple
+        """Asked for the cameras' states; set by who captures them."""
         self._state_s = state_s
         self._events: deque[Envelope] = deque(maxlen=REMEMBERED)
         self._changed = asyncio.Event()
@@ -71,7 +71,7 @@ class Reports:
             revision=self._revision(),
             at=datetime.now(UTC),
             operations_url=self._operations_url,
-            cameras=self._cameras(),
+            cameras=self.cameras(),
         )
 
     async def run(self) -> None:

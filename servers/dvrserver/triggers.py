@@ -72,27 +72,27 @@ class Triggers:
         """Nobody watches this camera any more: what is open ends now."""
         self._queue.put(Seen(camera_id, active=False, at_us=time.time_ns() // 1000, cells=()))
 
-    def end_all(self) -> None:
-        """The node stops: all that is open ends now."""
-        for camera_id in tuple(self._open):
-            self.end(camera_id)
-
     def close(self) -> None:
-        """Write what is waiting and stop. Blocks for as long as the disk takes."""
+        """Write what is waiting, end what is open, and stop. Blocks for as long as the disk takes."""
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join(timeout=10)
 
     def _run(self) -> None:
         while (seen := self._queue.get()) is not None:
-            try:
-                self._write(seen)
-            except JournalError as error:
-                self.lost += 1
-                log.error("trigger lost", camera_id=seen.camera_id, reason=str(error))  # noqa: TRY400 - the reason says it all
-            except Exception:
-                self.lost += 1
-                log.exception("trigger not written", camera_id=seen.camera_id)
+            self._try(seen)
+        for camera_id in tuple(self._open):
+            self._try(Seen(camera_id, active=False, at_us=time.time_ns() // 1000, cells=()))
+
+    def _try(self, seen: Seen) -> None:
+        try:
+            self._write(seen)
+        except JournalError as error:
+            self.lost += 1
+            log.error("trigger lost", camera_id=seen.camera_id, reason=str(error))  # noqa: TRY400 - the reason says it all
+        except Exception:
+            self.lost += 1
+            log.exception("trigger not written", camera_id=seen.camera_id)
 
     def _write(self, seen: Seen) -> None:
         if seen.active == (seen.camera_id in self._open):

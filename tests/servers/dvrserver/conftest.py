@@ -1,57 +1,155 @@
-"""A small site as a node sees it: SMServer's keys, a replica with cameras and users, and the node's identity."""
+"""A small site as one node sees it, the node itself, and what a test needs to play with them."""
 
-from types import SimpleNamespace
+import asyncio
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
+from broker.codec import decode, envelope
+from broker.memory import Hub, MemoryBroker
 from broker.model import messages as m
-from broker.model.resources import Camera, Profile, Right, ServerRole, User
+from broker.model.resources import Camera, Profile, Right, Server, ServerRole, User
+from broker.process import Health
 from broker.replica import Replica, Snapshot
 from broker.trust.identity import Identity
 from broker.trust.streams import seal_ha1
 from broker.trust.tokens import SigningKeys, TokenChecker, TokenIssuer
+from servers.dvrserver.server import DVRServer
+from servers.dvrserver.settings import DVRServerSettings
 
 STREAM_SECRET = "correct-horse-battery"
+DEADLINE_S = 20.0
+QUICK = {
+    "control_port": 0,
+    "stream_port": 0,
+    "operations_port": 0,
+    "camera_timeout_s": 1.0,
+    "reconnect_min_s": 0.05,
+    "reconnect_max_s": 0.2,
+    "refused_retry_s": 0.2,
+    "sync_s": 0.2,
+    "state_s": 0.5,
+    "decoder_processes": 1,
+}
 
 
-def camera(id_="door", **fields):
-    given = {"name": id_.title(), "node_id": "node-1", "main_url": f"rtsp://192.0.2.1/{id_}/main", **fields}
-    return Camera(id=id_, **given)
+class Site:
+    """What SMServer would have told the node `node-1`: cameras door and vault, users admin, guard and clerk."""
 
+    def __init__(self, folder):
+        self.data_dir = folder / "data"
+        self.node_dir = self.data_dir / "dvrserver" / "node-1"
+        self.node_dir.mkdir(parents=True)
+        keys = SigningKeys(folder / "signing.json")
+        self.secret = STREAM_SECRET
+        self.issuer = TokenIssuer(keys)
+        self.checker = TokenChecker(self.node_dir)
+        self.checker.update(keys.jwks())
+        self.identity = Identity.load_or_create(self.node_dir / "identity.json", "node-1", ServerRole.DVRSERVER)
+        self.replica = Replica.open(self.node_dir / "replica.json")
+        self.replica.reset(Snapshot.of(7, self._changes()))
+        self.hub = Hub()
 
-def user(id_, profile_id):
-    return User(id=id_, name=id_.title(), profile_id=profile_id)
+    def _changes(self):
+        both = frozenset({Right.LIVE, Right.PLAYBACK})
+        sealed = seal_ha1("guard", STREAM_SECRET, self.identity.public().sealing_key)
+        yield m.ServerConfigured(revision=7, server=Server(id="engine-1", name="Engine", role=ServerRole.ENGINE))
+        for id_ in ("door", "vault"):
+            yield m.CameraConfigured(revision=7, camera=self.camera(id_, enabled=False))
+        for profile in (
+            Profile(id="all", name="All", rights=both, everything=True),
+            Profile(id="door", name="Door", rights=both, camera_ids=frozenset({"door"})),
+            Profile(id="deaf", name="No rights", camera_ids=frozenset({"door"})),
+        ):
+            yield m.ProfileConfigured(revision=7, profile=profile)
+        yield m.UserConfigured(revision=7, user=User(id="admin", name="Admin", profile_id="all"))
+        guard = User(id="guard", name="Guard", profile_id="door")
+        yield m.UserConfigured(revision=7, user=guard, stream_ha1={"node-1": sealed})
+        yield m.UserConfigured(revision=7, user=User(id="clerk", name="Clerk", profile_id="deaf"))
+
+    def camera(self, id_, **fields):
+        """A camera of this node."""
+        given = {"name": id_.title(), "node_id": "node-1", "main_url": f"rtsp://192.0.2.1/{id_}/main", **fields}
+        return Camera(id=id_, **given)
+
+    @property
+    def next_revision(self):
+        return self.replica.revision + 1
+
+    def before_start(self, make, **fields):
+        """A change that the node finds on its disk: `before_start(m.CameraConfigured, camera=…)`."""
+        assert self.replica.apply(make(revision=self.next_revision, **fields))
+
+    async def announce(self, make, **fields):
+        """A change that reaches a running node over the broker."""
+        change = make(revision=self.next_revision, **fields)
+        assert self.replica.apply(change, save=False)
+        await self._publish(change)
+
+    async def revoke(self, session_id, user_id="guard"):
+        """The end of a sign-in, told over the broker."""
+        from datetime import UTC, datetime
+
+        await self._publish(m.SessionRevoked(session_id=session_id, user_id=user_id, at=datetime.now(UTC)))
+
+    async def _publish(self, message):
+        broker = MemoryBroker(self.hub)
+        # In memory a promise is kept when a reader has settled; here nobody waits for that.
+        broker.publisher("test").publish(envelope(message, source="smserver")).add_done_callback(
+            lambda promise: promise.cancelled() or promise.exception()
+        )
+
+    def said(self, kind):
+        """What the node has reported so far, of one kind, oldest first."""
+        found = [
+            decode(item.encoded.headers, item.encoded.body).message for item in self.hub.items("smserver.state.v1")
+        ]
+        return [message for message in found if isinstance(message, kind)]
+
+    def token(self, user_id="admin", session_id="s1"):
+        return self.issuer.access(user_id, session_id)
 
 
 @pytest.fixture
 def site(tmp_path):
-    """What SMServer would have told the node `node-1`."""
-    keys = SigningKeys(tmp_path / "signing.json")
-    checker = TokenChecker(tmp_path / "node")
-    checker.update(keys.jwks())
-    identity = Identity.load_or_create(tmp_path / "identity.json", "node-1", ServerRole.DVRSERVER)
-    replica = Replica.open(tmp_path / "replica.json")
-    sealed = seal_ha1("guard", STREAM_SECRET, identity.public().sealing_key)
-    both = frozenset({Right.LIVE, Right.PLAYBACK})
-    replica.reset(
-        Snapshot.of(
-            7,
-            [
-                m.CameraConfigured(revision=7, camera=camera("door")),
-                m.CameraConfigured(revision=7, camera=camera("vault")),
-                m.ProfileConfigured(revision=7, profile=Profile(id="all", name="All", rights=both, everything=True)),
-                m.ProfileConfigured(
-                    revision=7, profile=Profile(id="door", name="Door", rights=both, camera_ids=frozenset({"door"}))
-                ),
-                m.ProfileConfigured(
-                    revision=7, profile=Profile(id="deaf", name="No rights", camera_ids=frozenset({"door"}))
-                ),
-                m.UserConfigured(revision=7, user=user("admin", "all")),
-                m.UserConfigured(revision=7, user=user("guard", "door"), stream_ha1={"node-1": sealed}),
-                m.UserConfigured(revision=7, user=user("clerk", "deaf")),
-            ],
-        )
-    )
-    return SimpleNamespace(
-        checker=checker, issuer=TokenIssuer(keys), identity=identity, replica=replica, secret=STREAM_SECRET
-    )
+    return Site(tmp_path)
+
+
+@pytest.fixture
+def run_node(site):
+    """`async with run_node(**settings) as node`: a DVRServer whose SMServer never answers."""
+
+    @asynccontextmanager
+    async def run(**settings):
+        async with AsyncExitStack() as stack:
+            given = DVRServerSettings(
+                data_dir=site.data_dir,
+                smserver_url="http://127.0.0.1:9",
+                egress={"allow": "127.0.0.0/8"},
+                dvrserver={**QUICK, **settings},
+            )
+            health = Health("dvrserver")
+            broker = MemoryBroker(site.hub, health=health)
+            await broker.start()
+            stack.push_async_callback(broker.close)
+            node = DVRServer(given, broker, health)
+            stack.push_async_callback(node.close)
+            await node.start()
+            yield node
+
+    return run
+
+
+@pytest.fixture
+def until():
+    """`await until(lambda: …)`: wait until it is true, or fail with what it said last."""
+
+    async def until(condition, deadline_s=DEADLINE_S):
+        end = time.monotonic() + deadline_s
+        while not (last := condition()):
+            assert time.monotonic() < end, f"still {last!r}"
+            await asyncio.sleep(0.02)
+        return last
+
+    return until

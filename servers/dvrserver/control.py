@@ -1,0 +1,230 @@
+"""The control port, 5009: state, timeline, snapshots, footage, and orders of the engine."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, FastAPI, Path, Query, Request
+from fastapi.responses import Response, StreamingResponse
+
+from broker.model.base import Instant, Value, Word
+from broker.model.messages import CameraState, NodeStateReported
+from broker.model.resources import Right, ServerRole
+from broker.process import Health
+from servers.dvrserver.archive import OrderConflictError, SegmentFile
+from servers.dvrserver.byte_ranges import UnsatisfiableError, parse_range
+from servers.dvrserver.footage import Footage
+from servers.dvrserver.instants import instant, micros
+from servers.dvrserver.orders import Order, OrderGiven, Orders, OrderWanted
+from servers.net.policy import Caller, Policies, SignedIn, install_policies, public, require_policies, service
+from servers.net.problems import PROBLEM_RESPONSES, Problem, install_problems
+
+PREFIX = "/api/v1"
+MAX_SEGMENTS = 1000
+
+
+class Span(Value):
+    """A stretch of recorded time."""
+
+    start: Instant
+    end: Instant
+    stream: str
+    protected: bool
+
+
+class Timeline(Value):
+    """The stretches of time for which there is footage, oldest first."""
+
+    spans: tuple[Span, ...]
+
+
+class Segment(Value):
+    """One file of the archive that touches the time asked for."""
+
+    id: str
+    start: Instant
+    end: Instant
+    bytes: int
+    url: str
+
+
+class Segments(Value):
+    """Files, oldest first."""
+
+    items: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the routes work with."""
+
+    state: Callable[[], NodeStateReported]
+    exists: Callable[[str], bool]
+    """Whether this node captures, or has footage of, a camera."""
+    footage: Footage
+    orders: Orders
+    health: Health
+
+
+Engine = Annotated[Caller, Depends(service(ServerRole.ENGINE))]
+SegmentId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", description="From the list.")]
+From = Annotated[Instant, Query(alias="from", description="The beginning, with its zone.")]
+To = Annotated[Instant, Query(alias="to", description="The end, with its zone.")]
+At = Annotated[Instant | None, Query(description="The moment; none: now.")]
+OrderId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", description="The action's id.")]
+
+
+def make_app(policies: Policies, parts: Parts) -> FastAPI:
+    """The application behind 5009.
+
+    Raises:
+        UnguardedRouteError: a route has no policy (a mistake in the program).
+    """
+    app = FastAPI(
+        title="Vigil DVRServer",
+        version="1",
+        description="Control of one recording node.",
+        openapi_url="/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        responses=PROBLEM_RESPONSES,
+    )
+    install_problems(app)
+    install_policies(app, policies)
+    _about_the_node(app, parts)
+    _about_footage(app, parts)
+    _about_orders(app, parts)
+    require_policies(app)
+    return app
+
+
+def _about_the_node(app: FastAPI, parts: Parts) -> None:
+    @app.get(f"{PREFIX}/health", dependencies=[Depends(public)])
+    async def health() -> dict[str, Any]:
+        """Whether the process is well, part by part."""
+        return {"process": parts.health.process, "ok": parts.health.ok}
+
+    @app.get(f"{PREFIX}/state")
+    async def state(caller: SignedIn) -> NodeStateReported:
+        """How the node is, and those of its cameras that the user sees."""
+        now = parts.state()
+        return now.model_copy(update={"cameras": _seen(caller, now.cameras)})
+
+
+def _seen(caller: Caller, cameras: tuple[CameraState, ...]) -> tuple[CameraState, ...]:
+    return tuple(camera for camera in cameras if caller.access and caller.access.camera(camera.camera_id))
+
+
+def _about_footage(app: FastAPI, parts: Parts) -> None:
+    def may(caller: Caller, camera_id: str, right: Right) -> None:
+        """Refuse what the profile does not allow; what it does not show does not exist."""
+        if caller.access is None or not caller.access.camera(camera_id) or not parts.exists(camera_id):
+            raise Problem(404, detail=f"There is no camera {camera_id} here.")
+        if not caller.access.camera(camera_id, right):
+            raise Problem(403, detail=f"Your profile lacks the right {right}.")
+
+    @app.get(f"{PREFIX}/cameras/{{camera_id}}/timeline")
+    async def timeline(caller: SignedIn, camera_id: Word, start: From, end: To) -> Timeline:
+        """The stretches of time for which there is footage."""
+        may(caller, camera_id, Right.PLAYBACK)
+        _ordered(start, end)
+        spans = await parts.footage.timeline(camera_id, micros(start), micros(end))
+        return Timeline(
+            spans=tuple(
+                Span(
+                    start=instant(span.start_us), end=instant(span.end_us), stream=span.stream, protected=span.protected
+                )
+                for span in spans
+            )
+        )
+
+    @app.get(
+        f"{PREFIX}/cameras/{{camera_id}}/snapshot",
+        response_class=Response,
+        responses={200: {"content": {"image/jpeg": {}}}},
+    )
+    async def snapshot(caller: SignedIn, camera_id: Word, at: At = None) -> Response:
+        """A picture of now, or the last key frame before the moment given."""
+        may(caller, camera_id, Right.LIVE if at is None else Right.PLAYBACK)
+        jpeg = await parts.footage.snapshot(camera_id, None if at is None else micros(at))
+        if jpeg is None:
+            raise Problem(404, detail="There is no picture of that moment.")
+        return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+    @app.get(f"{PREFIX}/cameras/{{camera_id}}/segments")
+    async def segments(
+        caller: SignedIn, camera_id: Word, start: From, end: To, stream: Literal["main", "sub"] = "main"
+    ) -> Segments:
+        """The files of the archive that touch a stretch of time, oldest first, at most a thousand."""
+        may(caller, camera_id, Right.PLAYBACK)
+        _ordered(start, end)
+        found = await parts.footage.segments(camera_id, stream, micros(start), micros(end))
+        return Segments(items=tuple(_segment(camera_id, file) for file in found[:MAX_SEGMENTS]))
+
+    @app.api_route(
+        f"{PREFIX}/cameras/{{camera_id}}/segments/{{segment_id}}",
+        methods=["GET", "HEAD"],
+        response_class=StreamingResponse,
+        responses={200: {"content": {"video/mp4": {}}}, 206: {"content": {"video/mp4": {}}}, 416: {}},
+    )
+    async def segment(caller: SignedIn, camera_id: Word, segment_id: SegmentId, request: Request) -> Response:
+        """One file, fragmented MP4, or a range of its bytes. The newest file still grows."""
+        may(caller, camera_id, Right.PLAYBACK)
+        file = await parts.footage.segment(camera_id, segment_id)
+        if file is None:
+            raise Problem(404, detail="There is no such file; it may have been deleted by now.")
+        return _answer(parts.footage, file, request)
+
+
+def _segment(camera_id: str, file: SegmentFile) -> Segment:
+    return Segment(
+        id=file.id,
+        start=instant(file.start_us),
+        end=instant(file.end_us),
+        bytes=file.size,
+        url=f"{PREFIX}/cameras/{camera_id}/segments/{file.id}",
+    )
+
+
+def _answer(footage: Footage, file: SegmentFile, request: Request) -> Response:
+    headers = {"Accept-Ranges": "bytes", "ETag": f'"{file.id}-{file.size}"'}
+    try:
+        part = parse_range(request.headers.get("Range", ""), file.size)
+    except UnsatisfiableError:
+        raise Problem(
+            416, detail="The file ends before that.", headers={"Content-Range": f"bytes */{file.size}"}
+        ) from None
+    start, length, status = (0, file.size, 200) if part is None else (part.start, part.length, 206)
+    headers["Content-Length"] = str(length)
+    if part is not None:
+        headers["Content-Range"] = f"bytes {part.start}-{part.end}/{file.size}"
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type="video/mp4")
+    content: AsyncIterator[bytes] = footage.content(file, start, length)
+    return StreamingResponse(content, status_code=status, headers=headers, media_type="video/mp4")
+
+
+def _about_orders(app: FastAPI, parts: Parts) -> None:
+    @app.put(f"{PREFIX}/orders/{{order_id}}")
+    async def put_order(_caller: Engine, order_id: OrderId, wanted: OrderWanted) -> OrderGiven:
+        """Keep a camera's footage. Asking again changes nothing; a start only moves back, an end, once set, on."""
+        if not parts.exists(wanted.camera_id):
+            raise Problem(404, detail=f"There is no camera {wanted.camera_id} here.", field="camera_id")
+        try:
+            return await parts.orders.put(order_id, wanted)
+        except OrderConflictError as error:
+            raise Problem(409, detail=str(error), field="camera_id") from error
+
+    @app.get(f"{PREFIX}/orders/{{order_id}}")
+    async def get_order(_caller: Engine, order_id: OrderId) -> Order:
+        """An order as it stands."""
+        order = await parts.orders.get(order_id)
+        if order is None:
+            raise Problem(404, detail=f"There is no order {order_id}.")
+        return order
+
+
+def _ordered(start: datetime, end: datetime) -> None:
+    if end <= start:
+        raise Problem(422, detail="to: it must be later than from", field="to", remedy="swap the two, or move it on")
