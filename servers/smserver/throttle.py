@@ -14,6 +14,10 @@ from servers.smserver.settings import SMServerGroup
 from servers.smserver.tables import throttle
 
 
+FIRST_WAIT_S = 5
+"""The wait after the last free try; each further wrong one doubles it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Brake:
     """One count of wrong passwords."""
@@ -46,7 +50,7 @@ def count_try(connection: Connection, brakes: Sequence[Brake], settings: SMServe
         row = rows[brake.key]
         failures = (0 if row.last_at < forgotten else row.failures) + 1
         over = failures - brake.free_tries
-        wait_s = min(2 ** min(over, 30), settings.throttle_wait_s) if over >= 0 else 0
+        wait_s = min(FIRST_WAIT_S * 2 ** min(over, 20), settings.throttle_wait_s) if over >= 0 else 0
         connection.execute(
             sa.update(throttle)
             .where(throttle.c.key == brake.key)

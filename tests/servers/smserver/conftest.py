@@ -19,14 +19,6 @@ from servers.smserver.store import MIGRATIONS, SCHEMA
 API = "/api/v1"
 
 
-def alarm_body(id_="door", camera_id="cam-1", **more):
-    return {"id": id_, "name": id_.title(), "trigger": {"kind": "motion", "camera_id": camera_id}, **more}
-
-
-def camera_body(id_="cam-1", node_id="node-1", **more):
-    return {"id": id_, "name": id_.title(), "node_id": node_id, "main_url": "rtsp://192.0.2.7/main", **more}
-
-
 @dataclass
 class Person:
     """Somebody who talks to SMServer over HTTP."""
@@ -75,6 +67,14 @@ class Site:
         self.people: list[httpx.AsyncClient] = []
         self.health = Health("smserver")
 
+    @staticmethod
+    def alarm(id_="door", camera_id="cam-1", **more):
+        return {"id": id_, "name": id_.title(), "trigger": {"kind": "motion", "camera_id": camera_id}, **more}
+
+    @staticmethod
+    def camera(id_="cam-1", node_id="node-1", **more):
+        return {"id": id_, "name": id_.title(), "node_id": node_id, "main_url": "rtsp://192.0.2.7/main", **more}
+
     async def start(self):
         self.broker = MemoryBroker(self.hub, health=self.health)
         await self.broker.start()
@@ -93,6 +93,18 @@ class Site:
     async def restart(self):
         await self.stop()
         await self.start()
+
+    @staticmethod
+    async def eventually(check, seconds=10.0):
+        """Poll until `check()` is true; its last value is returned."""
+        async with asyncio.timeout(seconds):
+            while True:
+                value = check()
+                if asyncio.iscoroutine(value):
+                    value = await value
+                if value:
+                    return value
+                await asyncio.sleep(0.02)
 
     def stranger(self) -> Person:
         http = httpx.AsyncClient(base_url=self.server.url, timeout=20, headers={"User-Agent": "tests/1"})
@@ -176,18 +188,6 @@ class Listener:
         await self.subscriber.close()
 
 
-async def eventually(check, seconds=10.0):
-    """Poll until `check()` is true; its last value is returned."""
-    async with asyncio.timeout(seconds):
-        while True:
-            value = check()
-            if asyncio.iscoroutine(value):
-                value = await value
-            if value:
-                return value
-            await asyncio.sleep(0.02)
-
-
 def settings_in(tmp_path, url="", **smserver):
     return SMServerSettings(
         data_dir=tmp_path,
@@ -204,6 +204,12 @@ async def running(settings):
         yield site
     finally:
         await site.stop()
+
+
+@pytest.fixture
+def make_site(tmp_path):
+    """A site with settings of the test's own: `async with make_site(throttle_tries=2) as site`."""
+    return lambda url="", **smserver: running(settings_in(tmp_path, url, **smserver))
 
 
 @pytest.fixture
