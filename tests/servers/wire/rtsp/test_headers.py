@@ -143,4 +143,4 @@ def test_rtp_info_is_read_and_written():
     first, second = RTPInfo.parse_all(text)
     assert (first.url, first.seq, first.rtptime) == ("rtsp://h/a/trackID=0", 7, 90)
     assert (second.seq, second.rtptime) == (8, None)
-    assert ",".join((first.serialise(), second.serialise())) == text
+    assert f"{first.serialise()},{second.serialise()}" == text

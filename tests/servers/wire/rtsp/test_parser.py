@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,15 @@ def read(parser, *pieces):
                 found.append(message)
         buffer[:] = b"\xff" * len(buffer)  # The edge overwrites its buffer; nothing may lean on it.
     return found
+
+
+def refusal(parser, data):
+    """The status of the refusal, or none when the bytes are taken."""
+    try:
+        read(parser, data)
+    except RemoteProtocolError as error:
+        return error.status
+    return None
 
 
 def apart(run):
@@ -52,7 +63,7 @@ def test_a_session_is_read_in_order():
 @given(st.lists(st.integers(0, len(SESSION)), max_size=12))
 def test_cutting_the_bytes_anywhere_gives_the_same_messages(cuts):
     edges = [0, *sorted(cuts), len(SESSION)]
-    pieces = [SESSION[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [SESSION[a:b] for a, b in itertools.pairwise(edges)]
     assert read(Parser(), *pieces) == read(Parser(), SESSION)
 
 
@@ -63,20 +74,14 @@ def test_one_byte_at_a_time_gives_the_same_messages():
 @given(st.binary(max_size=400))
 def test_any_bytes_are_read_or_refused_with_a_status(data):
     parser = Parser(max_frame=MAX_CLIENT_FRAME)
-    try:
-        read(parser, data)
-    except RemoteProtocolError as error:
-        assert error.status in (400, 413, 505)
+    assert refusal(parser, data) in (None, 400, 413, 505)
 
 
 @given(st.integers(0, len(SESSION) - 1), st.integers(0, 255))
 def test_a_damaged_byte_is_survived_or_refused(at, value):
     damaged = bytearray(SESSION)
     damaged[at] = value
-    try:
-        read(Parser(max_frame=MAX_CLIENT_FRAME), bytes(damaged))
-    except RemoteProtocolError as error:
-        assert error.status in (400, 413, 505)
+    assert refusal(Parser(max_frame=MAX_CLIENT_FRAME), bytes(damaged)) in (None, 400, 413, 505)
 
 
 @pytest.mark.parametrize(
@@ -112,13 +117,15 @@ def test_what_is_not_rtsp_is_refused(data, error):
 
 
 def test_endless_headers_in_small_pieces_are_refused_at_the_limit():
-    parser = Parser()
-    taken = 0
-    with pytest.raises(TooLargeError):
-        for _ in range(10_000):
-            read(parser, b"PLAY * RTSP/1.0\r\n" if not taken else b"A: 0123456789012345678901234567890123456789\r\n")
-            taken += 44
-    assert taken <= MAX_HEAD + 100
+    parser, taken = Parser(), 0
+    piece = b"PLAY * RTSP/1.0
+"
+    while (status := refusal(parser, piece)) is None:
+        piece = b"A: 0123456789012345678901234567890123456789
+"
+        taken += len(piece)
+        assert taken <= MAX_HEAD + 100
+    assert status == 413
 
 
 @pytest.mark.parametrize(
