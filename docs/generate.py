@@ -8,11 +8,27 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
+from fastapi import FastAPI
 from pydantic import BaseModel, SecretStr
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS.parent / "benchmarks" / "results"
+
+
+class Nothing:
+    """Stands where a server has its parts: describing routes asks nothing of them."""
+
+    def __getattr__(self, name: str) -> "Nothing":
+        return self
+
+    def __call__(self, *_: object, **__: object) -> "Nothing":
+        """Whatever is asked, nothing is done."""
+        return self
+
+
+NOTHING: Any = Nothing()
 NOTE = "<!-- Written by `make docs`; edit {source} instead. -->\n\n"
 
 
@@ -73,8 +89,8 @@ def settings() -> str:
 
     text = NOTE.format(source="the settings classes") + (
         "# Settings\n\nRead once at start from the environment, then from the file that `VIGIL_CONFIG` names"
-        " (`VIGIL_BROKER__URL` is `url` in the table `[broker]`). A wrong value ends the start with the variable's name,"
-        " its problem and an example.\n"
+        " (`VIGIL_BROKER__URL` is `url` in the table `[broker]`). A wrong value ends the start with the"
+        " variable's name, its problem and an example.\n"
     )
     shared = set(ProcessSettings.model_fields)
     text += "\n## Every process\n\n" + table(("variable", "default", "meaning"), rows(ProcessSettings))
@@ -135,19 +151,31 @@ def rtsp_states() -> str:
     )
 
 
-def openapi(port: int) -> Callable[[], str]:
-    """The OpenAPI description of one port."""
+def openapi_5008() -> str:
+    """SMServer's API. The routes are the same whatever they serve, so nothing stands behind them here."""
+    from servers.smserver.api.app import make_app
 
-    def page() -> str:
-        if port == 5008:  # noqa: PLR2004 - SMServer's own number
-            from servers.smserver.api import description
-        elif port == 5009:  # noqa: PLR2004 - DVRServer's own number
-            from servers.dvrserver.control import description
-        else:
-            from servers.gateway.data import description
-        return json.dumps(description(), indent=1, sort_keys=True) + "\n"
+    return _described(make_app(NOTHING, NOTHING))
 
-    return page
+
+def openapi_5009() -> str:
+    """The control port of a DVRServer."""
+    from servers.dvrserver.control import make_app
+
+    return _described(make_app(NOTHING, NOTHING))
+
+
+def openapi_9000() -> str:
+    """The gateway's data port."""
+    from servers.gateway.data import data_api
+
+    return _described(
+        data_api(smserver_url="http://127.0.0.1", client=NOTHING, server_of=NOTHING, live=NOTHING, events=NOTHING)
+    )
+
+
+def _described(app: FastAPI) -> str:
+    return json.dumps(app.openapi(), indent=1, sort_keys=True) + "\n"
 
 
 def benchmarks() -> str:
@@ -178,9 +206,9 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings,
     "actions.md": actions,
     "rtsp-states.md": rtsp_states,
-    "openapi-5008.json": openapi(5008),
-    "openapi-5009.json": openapi(5009),
-    "openapi-9000.json": openapi(9000),
+    "openapi-5008.json": openapi_5008,
+    "openapi-5009.json": openapi_5009,
+    "openapi-9000.json": openapi_9000,
     "benchmarks.md": benchmarks,
 }
 
