@@ -11,10 +11,10 @@ from broker.process import configure_logs, load_settings
 from broker.trust.errors import TrustError
 from clients.simulator.settings import SimulatorSettings
 
-app = typer.Typer(add_completion=False, help="Simulated RTSP cameras (8554) and their control (8555).")
+app = typer.Typer(add_completion=False)
 
 
-@app.callback(invoke_without_command=True)
+@app.command()
 def simulator(
     cameras: Annotated[int | None, typer.Option(help="How many cameras.", min=1, max=500)] = None,
     stamp: Annotated[bool | None, typer.Option("--stamp", help="Encode live, with number and time as blocks.")] = None,
