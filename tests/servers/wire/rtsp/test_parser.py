@@ -118,11 +118,9 @@ def test_what_is_not_rtsp_is_refused(data, error):
 
 def test_endless_headers_in_small_pieces_are_refused_at_the_limit():
     parser, taken = Parser(), 0
-    piece = b"PLAY * RTSP/1.0
-"
+    piece = b"PLAY * RTSP/1.0\r\n"
     while (status := refusal(parser, piece)) is None:
-        piece = b"A: 0123456789012345678901234567890123456789
-"
+        piece = b"A: 0123456789012345678901234567890123456789\r\n"
         taken += len(piece)
         assert taken <= MAX_HEAD + 100
     assert status == 413
