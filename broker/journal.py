@@ -31,7 +31,7 @@ log = logger(__name__)
 Build = Callable[[int, int], TriggerFact]
 """Makes the message of an event from the boot and sequence that it gets."""
 
-RESERVE_BYTES = 4 * 1024 * 1024
+RESERVE_BYTES = 16 * 1024 * 1024
 """Disk space kept for the day on which there is no other."""
 
 RING = 10_000

@@ -146,7 +146,7 @@ class Link:
                 self._say("")
                 for user in self._users:
                     self._users[user] = asyncio.create_task(user.serve(connection))
-                await closed
+                await asyncio.shield(closed)
                 self._say(closed.result())
             except ChannelLostError as error:
                 self._say(str(error))
