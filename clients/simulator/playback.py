@@ -214,33 +214,43 @@ class _Due:
 
 
 class Timer:
-    """Sends every channel's pictures when they are due, from one task."""
+    """Sends every channel's pictures when they are due: one callback of the event loop for all."""
 
     def __init__(self, channels: Sequence[Channel], lags_s: Sequence[float]) -> None:
         """`lags_s` spreads the channels over a picture's time, so that not all send at once."""
-        self._channels = tuple(channels)
         self._lags_s = tuple(lags_s)
+        self._channels = tuple(channels)
+        self._due: list[_Due] = []
+        self._start = 0.0
+        self._start_us = 0
+        self._call: asyncio.TimerHandle | None = None
 
-    async def run(self) -> None:
-        """Never ends; cancel it."""
+    def start(self) -> None:
+        """Begin to send."""
         loop = asyncio.get_running_loop()
-        start, start_us = loop.time(), time.time_ns() // 1000
-        due = [
-            _Due(start + lag, order, 0, channel)
-            for order, (channel, lag) in enumerate(zip(self._channels, self._lags_s, strict=True))
-        ]
-        heapq.heapify(due)
-        while due:
-            now = loop.time()
+        self._start, self._start_us = loop.time(), time.time_ns() // 1000
+        pairs = zip(self._channels, self._lags_s, strict=True)
+        self._due = [_Due(self._start + lag, order, 0, channel) for order, (channel, lag) in enumerate(pairs)]
+        heapq.heapify(self._due)
+        self._tick(loop)
+
+    def close(self) -> None:
+        """Send no more."""
+        if self._call:
+            self._call.cancel()
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        due, now = self._due, loop.time()
+        try:
             while due[0].at <= now:
                 turn = due[0]
-                begin = start + self._lags_s[turn.order]
-                if now - turn.at > TOO_LATE_S:
-                    turn.number = (int((now - begin) // GOP_S) + 1) * GOP_S * turn.channel.fps
-                else:
-                    turn.channel.send(turn.number, start_us + round((turn.at - start) * 1e6))
-                    turn.number += 1
+                begin = self._start + self._lags_s[turn.order]
+                late = now - turn.at > TOO_LATE_S
+                number, at = turn.number, turn.at
+                turn.number = (int((now - begin) // GOP_S) + 1) * GOP_S * turn.channel.fps if late else number + 1
                 turn.at = begin + turn.number / turn.channel.fps
                 heapq.heapreplace(due, turn)
-            wake = max(due[0].at, now + GRID_S)
-            await asyncio.sleep(wake - loop.time())
+                if not late:
+                    turn.channel.send(number, self._start_us + round((at - self._start) * 1e6))
+        finally:
+            self._call = loop.call_at(max(due[0].at, now + GRID_S), self._tick, loop)

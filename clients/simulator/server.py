@@ -38,7 +38,7 @@ class Simulator:
         self.cameras = [SimulatedCamera(number) for number in range(1, settings.simulator.cameras + 1)]
         self._digest = DigestAuthority(REALM, secrets.token_bytes(16))
         self._encoder: ThreadPoolExecutor | None = None
-        self._timer: asyncio.Task[None] | None = None
+        self._timer: Timer | None = None
         self._calls: set[asyncio.TimerHandle] = set()
         self._rtsp: RtspServer | None = None
         self._control: HttpServer | None = None
@@ -82,7 +82,8 @@ class Simulator:
         except BaseException:
             await self.close()
             raise
-        self._timer = asyncio.create_task(Timer(channels, lags).run(), name="simulator")
+        self._timer = Timer(channels, lags)
+        self._timer.start()
         log.info("simulated cameras answer", cameras=len(self.cameras), url=f"{self.rtsp_url}/camera/1/main")
 
     async def close(self) -> None:
@@ -91,10 +92,7 @@ class Simulator:
             call.cancel()
         self._calls.clear()
         if self._timer:
-            self._timer.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._timer
-            self._timer = None
+            self._timer.close()
         for listener in (self._control, self._rtsp):
             if listener:
                 await listener.close()

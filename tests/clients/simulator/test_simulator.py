@@ -235,14 +235,15 @@ async def test_after_the_machine_has_slept_pictures_are_left_out_and_it_goes_on_
             self.sent.append(number)
 
     channel = Channel()
-    timer = asyncio.create_task(Timer([channel], [0.0]).run())
+    timer = Timer([channel], [0.0])
+    timer.start()
     await asyncio.sleep(0.3)
     before = channel.sent[-1]
     time.sleep(1.5)  # noqa: ASYNC251 - the loop is held up on purpose
     async with asyncio.timeout(5):
         while channel.sent[-1] == before:  # noqa: ASYNC110 - the timer has no such event
             await asyncio.sleep(0.01)
-    timer.cancel()
+    timer.close()
     assert channel.sent[: before + 1] == list(range(before + 1))
     assert channel.sent[before + 1] == 40
 
