@@ -31,6 +31,7 @@ class Packager:
     def __init__(self) -> None:
         self.beginning: Beginning | None = None
         self._track = -1
+        self._video: H264Format | None = None
         self._sequence = 0
         self._last_timestamp: int | None = None
         self._time = 0
@@ -50,7 +51,9 @@ class Packager:
         """The chunk of a picture, and before it a new beginning where the format has changed."""
         if unit.track != self._track:
             return None, None
-        beginning = self._begin(unit.format) if isinstance(unit.format, H264Format) else None
+        beginning = None
+        if isinstance(unit.format, H264Format) and not self._knows(unit.format):
+            beginning = self._begin(unit.format)
         if self._last_timestamp is not None:
             step = unit.timestamp - self._last_timestamp
             # Each fragment says when it begins, so the length of the newest picture may be a guess.
@@ -61,6 +64,11 @@ class Packager:
         data = frame_fragment(self._sequence, 0, self._time, self._step, unit.data, key=unit.key)
         return beginning, Chunk(data, unit.key)
 
+    def _knows(self, video: H264Format) -> bool:
+        """Whether a player that has begun can go on: what it was told holds the same parameter sets."""
+        return self._video is not None and (video.sps, video.pps) == (self._video.sps, self._video.pps)
+
     def _begin(self, video: H264Format) -> Beginning:
+        self._video = video
         self.beginning = Beginning(mime_type((video,)), init_segment((video,)))
         return self.beginning
