@@ -86,7 +86,7 @@ class _Track:
         """RTP time sent and arrival, µs, of the last access unit."""
         self._clock = (0, 0)
         """RTP time sent and the wall clock that belongs to it, µs."""
-        self._reported_us = 0
+        self._reported_us = -REPORT_US
         self.restarted = False
 
     def frames(self, unit: AccessUnit) -> bytes:
@@ -101,14 +101,15 @@ class _Track:
         self.restarted = False
         self._last = (timestamp, unit.received_us)
         self._clock = (timestamp, unit.received_us if unit.camera_time_us is None else unit.camera_time_us)
-        data = self.packetiser.packetise(unit.data, timestamp)
-        if not 0 <= unit.received_us - self._reported_us < REPORT_US:
-            self._reported_us = unit.received_us
-            data = self.report() + data
-        return data
+        if 0 <= unit.received_us - self._reported_us < REPORT_US:
+            return self.packetiser.packetise(unit.data, timestamp)
+        self._reported_us = unit.received_us
+        return self.report() + self.packetiser.packetise(unit.data, timestamp)
 
     def report(self) -> bytes:
-        """A sender report in its frame: the wall clock of the last access unit sent."""
+        """A sender report in its frame: the wall clock of the last access unit; nothing before the first."""
+        if self._last is None:
+            return b""
         timestamp, time_us = self._clock
         report = SenderReport(
             ssrc=self.packetiser.ssrc,
@@ -195,24 +196,20 @@ class LiveStream:
 
     def join(self, viewer: Viewer, options: PlayOptions | None = None) -> Mapping[str, str]:
         """Send the current group of pictures at once, then all that follows. Range and Scale have no meaning live."""
-        wanted = options.tracks if options else None
-        everything = wanted is None or wanted >= set(range(len(self._tracks)))
-        place = _Place(viewer, None if everything else wanted)
+        all_tracks = frozenset(range(len(self._tracks)))
+        wanted = all_tracks if options is None or options.tracks is None else options.tracks & all_tracks
+        sees = self._video in wanted
+        place = _Place(viewer, None if wanted == all_tracks else wanted, waiting=sees and not self._gop)
         self._places[id(viewer)] = place
         for unit in self._gop[len(self._frames) :]:
             self._frames.append(self._tracks[unit.track].frames(unit))
-        sees = self._video is not None and (everything or self._video in (wanted or ()))
-        place.waiting = sees and not self._gop
-        if self._frames and sees:
-            reports = [
-                track.report() for index, track in enumerate(self._tracks) if everything or index in (wanted or ())
-            ]
-            burst = [
-                frames
-                for unit, frames in zip(self._gop, self._frames, strict=True)
-                if everything or unit.track in (wanted or ())
-            ]
-            viewer.send(b"".join((*reports, *burst)))
+        # The clock first, so that a player knows from the first frame on how sound and picture belong together.
+        parts = [self._tracks[index].report() for index in sorted(wanted)]
+        if sees:
+            gop = zip(self._gop, self._frames, strict=True)
+            parts += [frames for unit, frames in gop if unit.track in wanted]
+        if data := b"".join(parts):
+            viewer.send(data)
         return {"Range": "npt=now-"}
 
     def leave(self, viewer: Viewer) -> None:
