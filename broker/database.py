@@ -1,6 +1,7 @@
 """Databases: SQLite in files or PostgreSQL in schemas, opened the same way by SMServer and the engine."""
 
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,6 +23,10 @@ READ_ONLY = {"vigil_read_only": True}
 """Execution options of a SQLite connection that only reads: `engine.execution_options(**READ_ONLY).connect()`.
 
 Others begin with the write lock, so that a transaction which reads and then writes is never refused midway."""
+
+
+_one_at_a_time = threading.Lock()
+"""Alembic keeps its context in module globals: threads of one process migrate one after the other."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -134,7 +139,7 @@ def migrate(url: str, schema: str, scripts: str) -> None:
     config.set_main_option("script_location", scripts)
     config.set_main_option("path_separator", "os")
     try:
-        with engine.begin() as connection:  # SQLite: this takes the write lock
+        with _one_at_a_time, engine.begin() as connection:  # SQLite: this takes the write lock
             if is_postgresql(connection):
                 connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": lock_number(f"migrate {schema}")})
                 connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'))
