@@ -73,6 +73,7 @@ def configuration(settings: EngineSettings) -> dict[str, Any]:
         "worker_concurrency": own.concurrency,
         # kombu's memory transport hands out ten messages a second unless prefetching is unlimited (0).
         "worker_prefetch_multiplier": 0 if memory else 2,
+        "worker_consumer": "workers.consumer:Consumer",
         "worker_detect_quorum_queues": True,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "timezone": "UTC",

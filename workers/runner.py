@@ -79,18 +79,21 @@ class Runner:
             time_limit_s=claim.settings.time_limit_s,
         )
         begun = time.monotonic()
+        outcome = Outcome.FAILED
         try:
             said = self._within_limit(claim, lambda: kind.perform(attempt, claim.settings, self.tools))
         except TransientActionError as error:
-            return self._failed_for_now(claim, error, repeated=repeated, bound=bound)
+            return self._failed_for_now(claim, error, bound, repeated=repeated, seconds=time.monotonic() - begun)
         except ActionError as error:
-            return self._finish(claim, Outcome.FAILED, error.reason, bound, repeated=repeated)
+            said = error.reason
         except Exception as error:  # noqa: BLE001 - a mistake in an action must not end its worker
             bound.exception("action failed by a mistake in the program")
-            return self._finish(claim, Outcome.FAILED, f"{type(error).__name__}: {error}", bound, repeated=repeated)
+            said = f"{type(error).__name__}: {error}"
+        else:
+            outcome = Outcome.SUCCEEDED
         seconds = time.monotonic() - begun
         SECONDS.labels(claim.kind).observe(seconds)
-        return self._finish(claim, Outcome.SUCCEEDED, said, bound, repeated=repeated, seconds=seconds)
+        return self._finish(claim, outcome, said, bound, repeated=repeated, seconds=seconds)
 
     def _within_limit(self, claim: Claim, perform: Callable[[], str]) -> str:
         """Perform on a thread of its own and show signs of life meanwhile."""
@@ -122,17 +125,19 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - the action goes on; a lapsed lease is what the design is made for
             log.warning("lease could not be renewed", action_id=claim.action_id, error=str(error))
 
-    def _failed_for_now(self, claim: Claim, error: TransientActionError, *, repeated: bool, bound: BoundLogger) -> str:
+    def _failed_for_now(
+        self, claim: Claim, error: TransientActionError, bound: BoundLogger, *, repeated: bool, seconds: float
+    ) -> str:
         """Plan the next attempt, unless there is doubt and the action is skipped then, or the deadline comes first."""
         if error.in_doubt and claim.settings.when_in_doubt is WhenInDoubt.SKIP:
             why = f"{error.reason}; it may have been performed, and is skipped when in doubt"
-            return self._finish(claim, Outcome.SKIPPED, why, bound, repeated=repeated)
+            return self._finish(claim, Outcome.SKIPPED, why, bound, repeated=repeated, seconds=seconds)
         repeated = repeated or (error.in_doubt and not KINDS[claim.kind].exactly_once)
         doubled = self.settings.retry_first_s * 2.0 ** min(claim.attempt - 1, 30)
         wait_s = min(doubled, self.settings.retry_longest_s) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
         if self.runs.retry(claim, error.reason, wait_s, repeated=repeated) is False:
             why = f"the next attempt would be behind its deadline; the last one: {error.reason}"
-            return self._finish(claim, Outcome.EXPIRED, why, bound, repeated=repeated)
+            return self._finish(claim, Outcome.EXPIRED, why, bound, repeated=repeated, seconds=seconds)
         RETRIED.labels(claim.kind).inc()
         bound.info("action will be tried again", reason=error.reason, wait_s=round(wait_s, 1))
         return f"again in {wait_s:.1f} s: {error.reason}"

@@ -140,6 +140,7 @@ action_run = Table(
     Column("wakes", Integer, nullable=False, comment="how often it was dispatched since it became due"),
     Column("lease_until", UtcDateTime),
     Column("holder", String(120), comment="the worker whose lease it is"),
+    Column("in_doubt", Boolean, nullable=False, comment="the attempt before was begun and its end never stored"),
     Column("repeated", Boolean, nullable=False, comment="it may have been performed more than once"),
     Column("reason", String(1000), nullable=False, comment="of the last failed attempt or of the end"),
     Column("seconds", Float, comment="how long the last attempt took"),

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, bindparam, update
+from sqlalchemy import Connection, Engine, bindparam, literal, update
 
-from broker.database import now
+from broker.database import UtcDateTime
 from broker.inbox import accept
 from broker.model.messages import TriggerActivated, TriggerFact
 from broker.transport import Envelope
 from workers import rules
 from workers.store.lifecycle import Due, Pen, active_of
+from workers.store.moment import moment
 from workers.store.upsert import insert_for
 from workers.tables import inbox, source_state, trigger_event
 
@@ -66,13 +67,18 @@ class Intake:
             facts = _in_order(envelopes, new)
             if not facts:
                 return []
-            pen = Pen(connection, now(connection), self.source, self.wake_s)
-            self._decide(pen, facts, alarms)
+            states, present = _lock_sources(connection, [fact for fact, _ in facts])
+            pen = Pen(connection, present, self.source, self.wake_s)
+            self._decide(pen, states, facts, alarms)
             return pen.flush().due
 
     @staticmethod
-    def _decide(pen: Pen, facts: Sequence[tuple[TriggerFact, Envelope]], alarms: rules.AlarmIndex) -> None:
-        states = _lock_sources(pen.connection, [fact for fact, _ in facts], pen.now)
+    def _decide(
+        pen: Pen,
+        states: dict[SourceKey, SourceState],
+        facts: Sequence[tuple[TriggerFact, Envelope]],
+        alarms: rules.AlarmIndex,
+    ) -> None:
         active = active_of(pen.connection, sorted({fact.source_id for fact, _ in facts}))
         raw: list[dict[str, Any]] = []
         for fact, envelope in facts:
@@ -126,26 +132,28 @@ def _in_order(envelopes: Sequence[Envelope], new: frozenset[str]) -> list[tuple[
 
 
 def _lock_sources(
-    connection: Connection, facts: Sequence[TriggerFact], present: datetime
-) -> dict[SourceKey, SourceState]:
-    """The state of each source, its row made if need be, and locked in one order.
+    connection: Connection, facts: Sequence[TriggerFact]
+) -> tuple[dict[SourceKey, SourceState], datetime]:
+    """The state of each source, its row made if need be and locked in one order, and the time after that.
 
     Two intakes can hold events of one source when its lane changes; the second one waits here.
     """
     keys = sorted({SourceKey(fact.source_id, fact.node_id) for fact in facts})
     table = source_state.c
+    present = moment(connection)
     statement = insert_for(connection)(source_state).values(
         [{**key._asdict(), "boot": -1, "sequence": -1, "active": False, "changed_at": present} for key in keys]
     )
     rows = connection.execute(
         statement.on_conflict_do_update(
             index_elements=[table.source_id, table.node_id], set_={"node_id": statement.excluded.node_id}
-        ).returning(source_state)
-    )
-    return {
+        ).returning(source_state, literal(present, UtcDateTime) if isinstance(present, datetime) else present)
+    ).all()
+    states = {
         SourceKey(row.source_id, row.node_id): SourceState(row.boot, row.sequence, row.active, row.changed_at)
         for row in rows
     }
+    return states, rows[-1][-1]
 
 
 def _store_sources(connection: Connection, states: dict[SourceKey, SourceState]) -> None:

@@ -191,6 +191,7 @@ class Pen:
                 "deadline": deadline,
                 "wake_at": self.now + timedelta(seconds=self.wake_s),
                 "wakes": 0,
+                "in_doubt": False,
                 "repeated": False,
                 "reason": "",
             }

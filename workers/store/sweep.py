@@ -68,7 +68,7 @@ def _expire(connection: Connection, present: datetime, source: str) -> int:
             )
             .returning(action_run)
         ).one()
-        announce_end(connection, ended, AlarmRaised.model_validate(row.raised), present, source)
+        announce_end(connection, ended, AlarmRaised.model_validate(row.raised), source)
     return len(rows)
 
 

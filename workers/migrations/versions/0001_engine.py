@@ -158,6 +158,12 @@ def upgrade() -> None:
         sa.Column("wakes", sa.Integer(), nullable=False, comment="how often it was dispatched since it became due"),
         sa.Column("lease_until", broker.database.UtcDateTime(timezone=True), nullable=True),
         sa.Column("holder", sa.String(length=120), nullable=True, comment="the worker whose lease it is"),
+        sa.Column(
+            "in_doubt",
+            sa.Boolean(),
+            nullable=False,
+            comment="the attempt before was begun and its end never stored",
+        ),
         sa.Column("repeated", sa.Boolean(), nullable=False, comment="it may have been performed more than once"),
         sa.Column("reason", sa.String(length=1000), nullable=False, comment="of the last failed attempt or of the end"),
         sa.Column("seconds", sa.Float(), nullable=True, comment="how long the last attempt took"),
