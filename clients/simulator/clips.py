@@ -20,7 +20,7 @@ from servers.wire.media import AACFormat, H264Format
 
 log = logger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Part of the clips' names: raise it when they would look different."""
 
 GOP_S = 1

@@ -35,11 +35,11 @@ class Walker:
 
 
 WALKERS = (
-    Walker(0.00, leftwards=False, top=0.46, height=0.34, width=0.10, luma=32, chroma=(122, 134)),
-    Walker(0.50, leftwards=False, top=0.52, height=0.36, width=0.11, luma=225, chroma=(108, 150)),
-    Walker(0.27, leftwards=True, top=0.38, height=0.30, width=0.09, luma=40, chroma=(150, 112)),
-    Walker(0.77, leftwards=True, top=0.57, height=0.38, width=0.11, luma=28, chroma=(128, 128)),
+    Walker(0.00, leftwards=False, top=0.44, height=0.32, width=0.08, luma=62, chroma=(122, 134)),
+    Walker(0.38, leftwards=False, top=0.55, height=0.36, width=0.09, luma=192, chroma=(108, 150)),
+    Walker(0.70, leftwards=True, top=0.50, height=0.34, width=0.085, luma=66, chroma=(150, 112)),
 )
+"""Their contrast is that of people in daylight: seen at once, and gone from a running average soon after."""
 
 
 class Yard(NamedTuple):

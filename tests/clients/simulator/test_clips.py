@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from clients.simulator.clips import ClipSpec, load_video, prepare, prepare_audio
+from servers.dvrserver.motion.detector import Detector, Settings
 from servers.wire.h264 import IDR, PPS, SLICE, SPS, split
 
 SUB = {"width": 352, "height": 288, "fps": 10, "kbps": 300, "loop_s": 8}
@@ -18,28 +19,6 @@ def sub_clips(clips_dir):
     specs = [ClipSpec(**SUB, walkers=walkers, scene=scene) for scene in range(4) for walkers in (False, True)]
     clips = prepare(specs, clips_dir)
     return [(clips[2 * scene], clips[2 * scene + 1]) for scene in range(4)]
-
-
-class RunningAverage:
-    """The detector that the streams are made for: background by running average, 16 x 12 cells, two pictures."""
-
-    def __init__(self):
-        self.background = None
-        self.before = False
-
-    def sees_motion(self, luma, seconds):
-        picture = luma.astype(np.float32)
-        picture = (picture[::2, ::2] + picture[1::2, ::2] + picture[::2, 1::2] + picture[1::2, 1::2]) / 4
-        if self.background is None:
-            self.background = picture
-        change = picture - self.background
-        change -= np.median(change)
-        size = np.abs(change)
-        moved = size > max(8, 4.5 * 1.4826 * np.median(size))
-        cells = moved[:144, :176].reshape(12, 12, 16, 11).mean(axis=(1, 3)) > 0.06
-        self.background = self.background + change * (1 - np.exp(-seconds / 10))
-        now, self.before = self.before and bool(cells.any()), bool(cells.any())
-        return now
 
 
 def lumas(clips):
@@ -53,9 +32,11 @@ def lumas(clips):
 
 
 def motion_in(clips):
-    """Whether motion is seen, five times a second."""
-    detector = RunningAverage()
-    return [detector.sees_motion(luma, 0.2) for number, luma in enumerate(lumas(clips)) if number % 2 == 0]
+    """What the recorder's detector says, five times a second."""
+    detector = Detector(Settings())
+    looks = [detector.look(luma, number * 100_000) for number, luma in enumerate(lumas(clips)) if number % 2 == 0]
+    assert not any(verdict.light for verdict in looks)
+    return [verdict.active for verdict in looks]
 
 
 @pytest.mark.parametrize("scene", range(4))
@@ -75,7 +56,8 @@ def test_motion_is_seen_all_the_time_in_the_motion_clip_and_starts_at_once(sub_c
 def test_rest_is_seen_soon_after_motion_has_ended(sub_clips):
     quiet, motion = sub_clips[0]
     seen = motion_in([quiet, motion, quiet])
-    assert not any(seen[2 * 8 * 5 + 10 :])  # two seconds later at most
+    assert all(seen[8 * 5 + 3 : 2 * 8 * 5])
+    assert not any(seen[2 * 8 * 5 + 5 * 5 :])  # two seconds of holding and three at most in which traces fade
 
 
 def test_noise_is_fresh_in_every_picture(sub_clips):
