@@ -43,6 +43,8 @@ class Kept:
     """Why it cannot even be dialled."""
     watched: MotionDetection | None = None
     """How motion is looked for now; none: not at all."""
+    blind: str = ""
+    """Why motion cannot be looked for, in a sentence."""
     missed: set[Stream] = field(default_factory=set)
     """Streams whose loss or refusal was reported and whose return was not."""
 
@@ -101,7 +103,7 @@ class Cameras:
         if main is None:
             return CameraState(camera_id=camera_id, condition=CameraCondition.DISABLED)
         state = together(main.state, sub.state if sub else None)
-        problem = main.recording_problem or state.problem
+        problem = main.recording_problem or state.problem or kept.blind
         return CameraState(camera_id=camera_id, condition=state.condition, problem=problem, recording=main.recording)
 
     # --- following the configuration ------------------------------------------------------------------------------
@@ -152,12 +154,17 @@ class Cameras:
     def _watch(self, kept: Kept, watch: MotionDetection | None) -> None:
         if watch == kept.watched:
             return
-        if watch is not None:
-            self._motion.watch(kept.camera.id, watch)
+        kept.watched = watch
+        self._watch_anew(kept)
+
+    def _watch_anew(self, kept: Kept) -> None:
+        """Whatever moved until now is over; look again from the beginning, if at all."""
+        kept.blind = ""
+        self._triggers.end(kept.camera.id)
+        if kept.watched is not None:
+            self._motion.watch(kept.camera.id, kept.watched)
         else:
             self._motion.forget(kept.camera.id)
-            self._triggers.end(kept.camera.id)
-        kept.watched = watch
 
     def _stop(self, kept: Kept, stream: Stream) -> None:
         task = kept.captures.pop(stream).stop()
@@ -210,9 +217,14 @@ class Cameras:
         """The watched stream stays away: what moved in it is over, and the detector begins anew when it is back."""
         kept = self._kept.get(capture.source.camera_id)
         if kept is not None and kept.watched is not None and capture.motion != "none":
-            self._motion.forget(kept.camera.id)
-            self._triggers.end(kept.camera.id)
-            self._motion.watch(kept.camera.id, kept.watched)
+            self._watch_anew(kept)
+
+    def motion_problem(self, camera_id: str, problem: str) -> None:
+        """The detector has given a camera up, until its configuration changes or it was away."""
+        kept = self._kept.get(camera_id)
+        if kept is not None:
+            kept.blind = problem
+            self._reports.health(HealthEvent.DECODER_CRASHED, camera_id, problem)
 
     def format_changed(self, capture: Capture, before: tuple[Format, ...]) -> None:
         """The camera sends another picture size or profile than before."""

@@ -20,7 +20,7 @@ from servers.dvrserver.settings import DVRServerGroup
 from servers.dvrserver.sources import Source
 from servers.net.live import LiveStream
 from servers.net.rtsp_client import RtspClientError, play
-from servers.wire.media import AccessUnit, Format
+from servers.wire.media import AccessUnit, Format, H264Format
 
 log = logger(__name__)
 
@@ -57,7 +57,7 @@ class Capture:
         *,
         egress: EgressPolicy,
         archive: Archive,
-        feed: Callable[[str, list[AccessUnit]], None],
+        feed: Callable[[str, list[AccessUnit], list[int]], None],
         watcher: Watcher,
     ) -> None:
         self.source = source
@@ -67,6 +67,7 @@ class Capture:
         """What viewers join; there from the first key frame on."""
         self.running = asyncio.Event()
         """Whether pictures come now."""
+        self.key_unit: AccessUnit | None = None
         self.motion: Motion = "none"
         self.reconnects = 0
         self.recording_problem = ""
@@ -180,9 +181,10 @@ class Capture:
         """Pictures and sound of one read."""
         live = self.live
         assert live is not None
+        video = self._video
         for unit in units:
-            if unit.format is not None:
-                self._take(tuple(unit.format if at == unit.track else each for at, each in enumerate(self.formats)))
+            if unit.key and unit.track == video:
+                self._key(unit)
         times_us = self._clock.stamp(units)
         if self._writer is not None:
             self._writer.write(units, times_us)
@@ -190,16 +192,34 @@ class Capture:
             self._since_us = self._since_us or times_us[0]
         live.push(units)
         if self.motion != "none":
-            self._detect(units)
-        if not self._pictured and any(unit.key and unit.track == self._video for unit in units):
+            self._detect(units, times_us)
+
+    def _key(self, unit: AccessUnit) -> None:
+        """A picture with which decoding can begin: from the first one on the stream runs."""
+        self.key_unit = unit
+        if unit.format is not None:
+            self._take(tuple(unit.format if at == unit.track else each for at, each in enumerate(self.formats)))
+        if not self._pictured:
             self._pictured = self._played = True
             self._became(Trouble(CameraCondition.RUNNING))
 
-    def _detect(self, units: list[AccessUnit]) -> None:
-        video, keys_only = self._video, self.motion == "key frames"
-        wanted = [unit for unit in units if unit.track == video and (unit.key or not keys_only)]
-        if wanted:
-            self._feed(self.source.camera_id, wanted)
+    def key_picture(self) -> tuple[H264Format, AccessUnit] | None:
+        """The newest key frame and its format; none while no pictures come."""
+        format_ = self.formats[self._video] if self.running.is_set() else None
+        return (format_, self.key_unit) if isinstance(format_, H264Format) and self.key_unit is not None else None
+
+    def _detect(self, units: list[AccessUnit], times_us: list[int]) -> None:
+        if self.motion == "key frames" or len(self.formats) > 1:
+            video, all_ = self._video, self.motion == "all"
+            wanted = [
+                (unit, time_us)
+                for unit, time_us in zip(units, times_us, strict=True)
+                if unit.track == video and (all_ or unit.key)
+            ]
+            if not wanted:
+                return
+            units, times_us = [unit for unit, _ in wanted], [time_us for _, time_us in wanted]
+        self._feed(self.source.camera_id, units, times_us)
 
     def _take(self, formats: tuple[Format, ...]) -> None:
         before, self.formats = self.formats, formats

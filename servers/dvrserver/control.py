@@ -162,11 +162,11 @@ def _about_footage(app: FastAPI, parts: Parts) -> None:
         found = await parts.footage.segments(camera_id, stream, micros(start), micros(end))
         return Segments(items=tuple(_segment(camera_id, file) for file in found[:MAX_SEGMENTS]))
 
-    @app.api_route(
+    @app.head(f"{PREFIX}/cameras/{{camera_id}}/segments/{{segment_id}}", include_in_schema=False)
+    @app.get(
         f"{PREFIX}/cameras/{{camera_id}}/segments/{{segment_id}}",
-        methods=["GET", "HEAD"],
         response_class=StreamingResponse,
-        responses={200: {"content": {"video/mp4": {}}}, 206: {"content": {"video/mp4": {}}}, 416: {}},
+        responses={200: {"content": {"video/mp4": {}}}, 206: {"content": {"video/mp4": {}}}},
     )
     async def segment(caller: SignedIn, camera_id: Word, segment_id: SegmentId, request: Request) -> Response:
         """One file, fragmented MP4, or a range of its bytes. The newest file still grows."""

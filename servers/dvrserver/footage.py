@@ -3,10 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+from broker.process import logger
 from servers.dvrserver.archive import Archive, SegmentFile, Span
 from servers.dvrserver.capture import Capture
+from servers.dvrserver.motion import MotionPool
+from servers.dvrserver.snapshot import SnapshotError, snapshot
 from servers.dvrserver.sources import Stream
+from servers.wire.mp4 import Mp4Error
 
+log = logger(__name__)
 CHUNK = 256 * 1024
 """Bytes of one read."""
 
@@ -14,8 +19,9 @@ CHUNK = 256 * 1024
 class Footage:
     """Timeline, pictures and files of this node."""
 
-    def __init__(self, archive: Archive, find: Callable[[str, Stream], Capture | None]) -> None:
+    def __init__(self, archive: Archive, pool: MotionPool, find: Callable[[str, Stream], Capture | None]) -> None:
         self._archive = archive
+        self._pool = pool
         self._find = find
 
     async def timeline(self, camera_id: str, start_us: int, end_us: int) -> tuple[Span, ...]:
@@ -24,8 +30,22 @@ class Footage:
 
     async def snapshot(self, camera_id: str, at_us: int | None) -> bytes | None:
         """A JPEG of now or of a moment; none when there is no picture of it."""
-        del camera_id, at_us
-        return None
+        if at_us is None:
+            capture = self._find(camera_id, "main")
+            found = capture.key_picture() if capture else None
+        else:
+            try:
+                found = await asyncio.to_thread(self._archive.key_unit_at, camera_id, "main", at_us)
+            except (OSError, Mp4Error) as error:
+                log.warning("footage cannot be read", camera_id=camera_id, reason=str(error))
+                found = None
+        if found is None:
+            return None
+        try:
+            return await snapshot(self._pool, *found)
+        except SnapshotError as error:
+            log.warning("picture cannot be made", camera_id=camera_id, reason=str(error))
+            return None
 
     async def segments(self, camera_id: str, stream: str, start_us: int, end_us: int) -> tuple[SegmentFile, ...]:
         """The files that touch a stretch of time, oldest first."""

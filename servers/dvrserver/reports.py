@@ -8,9 +8,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
+from operator import attrgetter
 
 from broker.codec import envelope
-from broker.errors import PublishError
 from broker.model.health import HealthEvent
 from broker.model.messages import CameraState, HealthEventReported, NodeStateReported
 from broker.model.resources import ServerRole
@@ -21,6 +22,10 @@ log = logger(__name__)
 
 REMEMBERED = 1000
 """Health events kept for a broker that is away; the oldest go first."""
+WINDOW = 100
+"""Health events that may wait for their confirms at the same time."""
+GOODBYE_S = 0.3
+"""How long a node that stops waits for its last words to be heard."""
 GATHER_S = 0.1
 """Changes that come together are reported together."""
 
@@ -48,6 +53,8 @@ class Reports:
         self._state_s = state_s
         self._events: deque[Envelope] = deque(maxlen=REMEMBERED)
         self._changed = asyncio.Event()
+        self._open: set[asyncio.Future[None]] = set()
+        self._state_promise: asyncio.Future[None] | None = None
 
     def health(self, event: HealthEvent, subject: str = "", detail: str = "") -> None:
         """Report a condition of the system itself."""
@@ -77,7 +84,7 @@ class Reports:
     async def run(self) -> None:
         """Report at start, on change and every so often, for ever."""
         while True:
-            await self._publish()
+            self._publish()
             try:
                 async with asyncio.timeout(self._state_s):
                     await self._changed.wait()
@@ -88,24 +95,33 @@ class Reports:
     async def stopped(self) -> None:
         """Say goodbye, if somebody listens."""
         self.health(HealthEvent.PROCESS_STOPPED)
-        try:
-            async with asyncio.timeout(1):
-                await self._publish()
-        except TimeoutError:
-            pass
+        self._publish()
+        if self._open:
+            await asyncio.wait(tuple(self._open), timeout=GOODBYE_S)
 
     @property
     def _source(self) -> str:
         return f"dvrserver/{self._node_id}"
 
-    async def _publish(self) -> None:
+    def _publish(self) -> None:
+        """Hand over what there is to say; nobody waits for the confirms."""
         self._changed.clear()
-        try:
-            await self._publisher.publish(envelope(self.state(), source=self._source))
-            while self._events:
-                event = self._events[0]
-                await self._publisher.publish(event)
-                if self._events and self._events[0] is event:
-                    self._events.popleft()
-        except PublishError as error:
-            log.debug("report not delivered", reason=str(error))
+        if self._state_promise is None or self._state_promise.done():
+            self._state_promise = self._publisher.publish(envelope(self.state(), source=self._source))
+            self._state_promise.add_done_callback(_heard)
+        while self._events and len(self._open) < WINDOW:
+            event = self._events.popleft()
+            promise = self._publisher.publish(event)
+            self._open.add(promise)
+            promise.add_done_callback(partial(self._settled, event))
+
+    def _settled(self, event: Envelope, promise: "asyncio.Future[None]") -> None:
+        self._open.discard(promise)
+        if not _heard(promise):
+            # Again at the next turn, in order of time; the oldest go when there are too many.
+            self._events = deque(sorted((*self._events, event), key=attrgetter("time")), maxlen=REMEMBERED)
+
+
+def _heard(promise: "asyncio.Future[None]") -> bool:
+    """Whether the broker has taken it; looks at the error, which would be logged as never seen otherwise."""
+    return not promise.cancelled() and promise.exception() is None

@@ -103,7 +103,11 @@ class DVRServer:
         triggers.start()
         stack.push_async_callback(asyncio.to_thread, triggers.close)
         archive = await self._open_archive(stack)
-        motion = MotionPool(triggers.motion, processes=own.decoder_processes)
+        motion = MotionPool(
+            triggers.motion,
+            processes=own.decoder_processes,
+            on_problem=self._motion_problem,
+        )
         stack.push_async_callback(motion.close)
         await motion.start()
         egress = EgressPolicy(settings.egress.allow, lambda: server_addresses(replica))
@@ -125,6 +129,7 @@ class DVRServer:
             triggers=triggers,
             reports=reports,
         )
+        self._cameras, self._triggers, self._reports = cameras, triggers, reports
         reports.cameras = cameras.states
         stack.push_async_callback(reports.stopped)
         stack.push_async_callback(cameras.close)
@@ -143,7 +148,7 @@ class DVRServer:
         parts = Parts(
             state=reports.state,
             exists=lambda camera_id: camera_id in cameras.configured(),
-            footage=Footage(archive, cameras.find),
+            footage=Footage(archive, motion, cameras.find),
             orders=Orders(archive),
             health=self._health,
         )
@@ -176,7 +181,6 @@ class DVRServer:
         self._keep("expiry", lambda: self._expire(archive, cameras))
         reports.health(HealthEvent.PROCESS_STARTED)
         self._keep("reports", reports.run)
-        self._cameras, self._triggers, self._reports = cameras, triggers, reports
         metrics.watch(self)
         stack.callback(metrics.forget, self)
 
@@ -213,6 +217,10 @@ class DVRServer:
     def _recording_changed(self, camera_id: str, stream: str, problem: str) -> None:
         if self._cameras is not None:
             self._cameras.recording_changed(camera_id, "main" if stream == "main" else "sub", problem)
+
+    def _motion_problem(self, camera_id: str, problem: str) -> None:
+        if self._cameras is not None:
+            self._cameras.motion_problem(camera_id, problem)
 
     async def _expire(self, archive: Archive, cameras: Cameras) -> None:
         while True:

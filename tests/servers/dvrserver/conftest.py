@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 
@@ -13,6 +14,7 @@ from broker.model.resources import Camera, Profile, Right, Server, ServerRole, U
 from broker.process import Health
 from broker.replica import Replica, Snapshot
 from broker.trust.identity import Identity
+from broker.trust.sealing import seal, secret_context
 from broker.trust.streams import seal_ha1
 from broker.trust.tokens import SigningKeys, TokenChecker, TokenIssuer
 from servers.dvrserver.server import DVRServer
@@ -77,6 +79,11 @@ class Site:
     def next_revision(self):
         return self.replica.revision + 1
 
+    def seal(self, secret_ref, password):
+        """A camera's password as SMServer sends it to the node."""
+        key = self.identity.public().sealing_key
+        return seal(password.encode(), key, context=secret_context(secret_ref))
+
     def before_start(self, make, **fields):
         """A change that the node finds on its disk: `before_start(m.CameraConfigured, camera=…)`."""
         assert self.replica.apply(make(revision=self.next_revision, **fields))
@@ -89,16 +96,19 @@ class Site:
 
     async def revoke(self, session_id, user_id="guard"):
         """The end of a sign-in, told over the broker."""
-        from datetime import UTC, datetime
-
         await self._publish(m.SessionRevoked(session_id=session_id, user_id=user_id, at=datetime.now(UTC)))
 
     async def _publish(self, message):
+        while not self._subscribed():  # noqa: ASYNC110 - the hub has no event for it
+            await asyncio.sleep(0.01)
         broker = MemoryBroker(self.hub)
         # In memory a promise is kept when a reader has settled; here nobody waits for that.
         broker.publisher("test").publish(envelope(message, source="smserver")).add_done_callback(
             lambda promise: promise.cancelled() or promise.exception()
         )
+
+    def _subscribed(self):
+        return {"dvrserver.config.node-1.v1", "dvrserver.notices.node-1.v1"} <= self.hub._queues.keys()
 
     def said(self, kind):
         """What the node has reported so far, of one kind, oldest first."""
@@ -106,6 +116,13 @@ class Site:
             decode(item.encoded.headers, item.encoded.body).message for item in self.hub.items("smserver.state.v1")
         ]
         return [message for message in found if isinstance(message, kind)]
+
+    def triggers(self):
+        """Triggers that the node has published, in order."""
+        queues = [queue for queue in self.hub._queues if queue.startswith("engine.triggers.")]
+        items = [item for queue in queues for item in self.hub.items(queue)]
+        found = [decode(item.encoded.headers, item.encoded.body) for item in items]
+        return sorted(found, key=lambda envelope: (envelope.message.boot, envelope.message.sequence))
 
     def token(self, user_id="admin", session_id="s1"):
         return self.issuer.access(user_id, session_id)
