@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, literal, select, update
 
 from broker.codec import envelope
 from broker.model.base import Priority
@@ -214,22 +214,27 @@ class Pen:
         return self.written
 
 
+ACTIVE = (
+    select(
+        alarm_event.c.id,
+        alarm_event.c.alarm_id,
+        alarm_event.c.source_id,
+        alarm_event.c.until_acknowledged,
+        alarm_event.c.post_s,
+    )
+    .where(
+        alarm_event.c.source_id.in_(bindparam("source_ids", expanding=True)),
+        alarm_event.c.state == literal(AlarmState.ACTIVE.value, literal_execute=True),  # the partial index needs it
+    )
+    .order_by(alarm_event.c.id)
+    .with_for_update()
+)
+
+
 def active_of(connection: Connection, source_ids: Sequence[str]) -> dict[str, dict[str, rules.ActiveAlarm]]:
     """The active alarm events of some sources, by source and alarm id, locked in the order of their ids."""
-    statement = (
-        select(
-            alarm_event.c.id,
-            alarm_event.c.alarm_id,
-            alarm_event.c.source_id,
-            alarm_event.c.until_acknowledged,
-            alarm_event.c.post_s,
-        )
-        .where(alarm_event.c.source_id.in_(source_ids), alarm_event.c.state == AlarmState.ACTIVE.value)
-        .order_by(alarm_event.c.id)
-        .with_for_update()
-    )
     found: dict[str, dict[str, rules.ActiveAlarm]] = {}
-    for row in connection.execute(statement):
+    for row in connection.execute(ACTIVE, {"source_ids": source_ids}):
         found.setdefault(row.source_id, {})[row.alarm_id] = active_from(row)
     return found
 

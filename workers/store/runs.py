@@ -4,18 +4,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Engine, and_, exists, or_, select, update
+from sqlalchemy import Connection, Engine, and_, bindparam, exists, or_, select, update
 
 from broker.codec import envelope
-from broker.database import now
+from broker.database import is_postgresql, now
 from broker.model.actions import ActionSettings, AnyActionSettings, Outcome
 from broker.model.messages import ActionPerformed, AlarmRaised
 from broker.outbox import put
 from workers.store.lifecycle import END_SUFFIX
-from workers.store.moment import moment
+from workers.store.moment import clock, clock_parameters
 from workers.tables import Phase, RunState, action_run, alarm_event, outbox
 
 SETTINGS: TypeAdapter[ActionSettings] = TypeAdapter(AnyActionSettings)
@@ -68,8 +69,9 @@ class Runs:
         An action at the end of an alarm waits for the one at its start, so that an order is not opened again.
         """
         with self._alone() as connection:
-            present = moment(connection)
-            row = connection.execute(_claim(present, action_id, holder, lease_s)).one_or_none()
+            lease = timedelta(seconds=lease_s)
+            parameters = {"wanted": action_id, "new_holder": holder, **clock_parameters(connection, lease)}
+            row = connection.execute(_claim(is_postgresql(connection)), parameters).one_or_none()
         if row is None:
             return None
         return Claim(
@@ -88,8 +90,8 @@ class Runs:
 
     def renew(self, claim: Claim, lease_s: float) -> bool:
         """Prolong the lease; False when the action is somebody else's by now."""
-        with self._alone() as connection:
-            lease_until = moment(connection) + timedelta(seconds=lease_s)
+        with self.engine.begin() as connection:
+            lease_until = now(connection) + timedelta(seconds=lease_s)
             return self._update(connection, claim, {"lease_until": lease_until, "wake_at": lease_until}) is not None
 
     def finish(
@@ -109,7 +111,7 @@ class Runs:
                     "reason": reason[:LONGEST_REASON],
                     "repeated": repeated,
                     "seconds": seconds,
-                    "finished_at": moment(connection),
+                    "finished_at": now(connection),
                     "lease_until": None,
                 },
             )
@@ -142,25 +144,17 @@ class Runs:
     @staticmethod
     def _update(connection: Connection, claim: Claim, values: dict[str, Any]) -> Any:
         """The row, if it still is this holder's and this attempt's."""
-        table = action_run.c
-        return connection.execute(
-            update(action_run)
-            .where(
-                table.id == claim.action_id,
-                table.state == RunState.RUNNING.value,
-                table.holder == claim.holder,
-                table.attempt == claim.attempt,
-            )
-            .values(values)
-            .returning(action_run)
-        ).one_or_none()
+        who = {"of_id": claim.action_id, "of_holder": claim.holder, "of_attempt": claim.attempt}
+        return connection.execute(_held(), {**who, **values}).one_or_none()
 
 
-def _claim(present: Any, action_id: str, holder: str, lease_s: float) -> Any:
-    """One statement that takes the row and returns it with all that an attempt needs.
+@cache
+def _claim(postgresql: bool) -> Any:  # noqa: FBT001 - which of the two databases
+    """One statement that takes the row and returns it with all that an attempt needs; built once.
 
     `in_doubt` is worked out from what the row was before: an assignment sees the old values.
     """
+    present, lease_until = clock(postgresql)
     table, first, alarm = action_run.c, action_run.alias("first").c, alarm_event.c
     start_is_over = ~exists().where(
         first.alarm_event_id == table.alarm_event_id,
@@ -173,10 +167,9 @@ def _claim(present: Any, action_id: str, holder: str, lease_s: float) -> Any:
         or_(table.phase == Phase.START.value, start_is_over),
     )
     lost = and_(table.state == RunState.RUNNING.value, table.lease_until < present)
-    lease_until = present + timedelta(seconds=lease_s)
     return (
         update(action_run)
-        .where(table.id == action_id, or_(due, lost))
+        .where(table.id == bindparam("wanted"), or_(due, lost))
         .values(
             in_doubt=table.state == RunState.RUNNING.value,
             state=RunState.RUNNING.value,
@@ -184,13 +177,44 @@ def _claim(present: Any, action_id: str, holder: str, lease_s: float) -> Any:
             lease_until=lease_until,
             wake_at=lease_until,
             wakes=0,
-            holder=holder,
+            holder=bindparam("new_holder"),
         )
         .returning(
-            action_run,
+            table.id,
+            table.kind,
+            table.phase,
+            table.attempt,
+            table.settings,
+            table.in_doubt,
+            table.repeated,
             (table.deadline < present).label("expired"),
             _of_alarm(alarm.raised),
             _of_alarm(alarm.condition_ended_at),
+        )
+    )
+
+
+@cache
+def _held() -> Any:
+    """An update of a row that still is its holder's; what is set is named by the parameters."""
+    table = action_run.c
+    return (
+        update(action_run)
+        .where(
+            table.id == bindparam("of_id"),
+            table.state == RunState.RUNNING.value,
+            table.holder == bindparam("of_holder"),
+            table.attempt == bindparam("of_attempt"),
+        )
+        .returning(
+            table.id,
+            table.alarm_event_id,
+            table.kind,
+            table.state,
+            table.attempt,
+            table.reason,
+            table.repeated,
+            table.finished_at,
         )
     )
 
