@@ -81,7 +81,7 @@ class AudioClip(NamedTuple):
 
 def prepare(specs: list[ClipSpec], folder: Path) -> list[VideoClip]:
     """The clips, in the same order; what is not in the folder is rendered, several at once. Takes seconds."""
-    missing = [spec for spec in dict.fromkeys(specs) if not (folder / spec.file_name).exists()]
+    missing = [spec for spec in dict.fromkeys(specs) if not _readable(folder / spec.file_name)]
     if missing:
         log.info("rendering clips", clips=len(missing), folder=str(folder))
         missing.sort(key=lambda spec: -spec.width * spec.height * spec.fps)  # the longest first
@@ -96,6 +96,15 @@ def prepare_audio(folder: Path) -> AudioClip:
     if not path.exists():
         _kept(path, render_audio)
     return load_audio(path)
+
+
+def _readable(path: Path) -> bool:
+    """Whether there is a clip; one that a full disk or a crash has cut is rendered anew."""
+    try:
+        with av.open(str(path)) as container:
+            return bool(container.streams.video and container.streams.video[0].frames)
+    except (av.error.FFmpegError, OSError, ValueError):
+        return False
 
 
 def _kept(path: Path, make: Callable[[Path], None]) -> None:

@@ -98,6 +98,13 @@ def test_a_clip_is_rendered_once(clips_dir, sub_clips):
     assert ClipSpec(**{**SUB, "kbps": 301}, walkers=False).file_name != spec.file_name
 
 
+@pytest.mark.parametrize("damage", [b"", b"not a clip", b"\0\0\0\x20ftypisom"])
+def test_a_damaged_clip_is_rendered_anew(tmp_path, damage):
+    spec = ClipSpec(width=64, height=64, fps=5, kbps=50, loop_s=2, walkers=False)
+    (tmp_path / spec.file_name).write_bytes(damage)
+    assert len(prepare([spec], tmp_path)[0].frames) == 10
+
+
 def test_sound_loops_without_a_click(clips_dir):
     sound = prepare_audio(clips_dir)
     decoder = av.CodecContext.create("aac", "r")

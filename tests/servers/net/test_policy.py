@@ -156,6 +156,30 @@ async def test_a_websocket_obeys_the_same_policies(server, issuer):
         await websockets.connect(url, proxy=None)
 
 
+async def test_users_and_servers_may_be_looked_up_in_a_database(app, client, issuer):
+    async def access_of(user_id):
+        return USERS.get(user_id)
+
+    async def allowed(server_id):
+        return server_id in SERVERS
+
+    install_policies(app, Policies(app.state.policies.checker, access_of, allowed))
+    for path, token, status in (
+        ("/api/me", issuer.access("operator", "s1"), 200),
+        ("/api/me", issuer.access("left", "s1"), 401),
+        ("/api/order", issuer.service("engine-1", ServerRole.ENGINE), 200),
+        ("/api/order", issuer.service("engine-9", ServerRole.ENGINE), 401),
+    ):
+        assert (await client.get(path, headers=bearer(token))).status_code == status
+
+
+async def test_a_revoked_session_is_refused_at_the_next_request(app, client, issuer):
+    headers = bearer(issuer.access("operator", "s1"))
+    assert (await client.get("/api/me", headers=headers)).status_code == 200
+    app.state.policies.checker.revoke("s1")
+    assert (await client.get("/api/me", headers=headers)).status_code == 401
+
+
 def test_an_application_whose_routes_all_name_a_policy_passes(app, tmp_path):
     app.mount("/page", open_to_all(StaticFiles(directory=tmp_path)))
     require_policies(app)
