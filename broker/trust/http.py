@@ -60,10 +60,10 @@ class PinnedTransport(httpx.BaseTransport):
     address must not share one.
     """
 
-    def __init__(self, policy: EgressPolicy) -> None:
+    def __init__(self, policy: EgressPolicy, *, ca: Path | None = None) -> None:
         self._policy = policy
         self._inner = httpx.HTTPTransport(
-            verify=client_context(), trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
+            verify=client_context(ca), trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -87,13 +87,14 @@ def _server_name(resolved: Resolved) -> dict[str, str]:
     return {"sni_hostname": resolved.host} if resolved.scheme == "https" else {}
 
 
-def webhook_client(policy: EgressPolicy, *, timeout_s: float = TIMEOUT_S) -> httpx.Client:
+def webhook_client(policy: EgressPolicy, *, ca: Path | None = None, timeout_s: float = TIMEOUT_S) -> httpx.Client:
     """A client for addresses that people typed in; follows at most three redirects, each checked.
 
+    `ca` is trusted beside the system's authorities.
     Requests raise `EgressRefusedError` where the policy says no. Safe to share between threads.
     """
     return httpx.Client(
-        transport=PinnedTransport(policy),
+        transport=PinnedTransport(policy, ca=ca),
         timeout=timeout_s,
         trust_env=False,
         follow_redirects=True,

@@ -3,12 +3,18 @@
 import asyncio
 import json
 import socket
+import ssl
 import threading
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from broker.model.resources import ServerRole
 from broker.process import Health, TLSSettings
@@ -147,6 +153,24 @@ def test_a_name_that_answers_differently_the_second_time_is_connected_where_it_w
             client.get(f"http://turncoat.example:{site.port}/")
 
 
+def test_over_tls_the_certificate_must_be_of_the_name_that_was_asked_for(tmp_path):
+    certificate, key = certificate_for("hooks.example", tmp_path)
+    site = Site(tmp_path / "site")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    site.server.socket = context.wrap_socket(site.server.socket, server_side=True)
+    anywhere = EgressPolicy([LOOPBACK], resolver=lambda _host, _port: ["127.0.0.1"])
+    try:
+        with webhook_client(anywhere, ca=certificate) as client:
+            assert client.get(f"https://hooks.example:{site.port}/").status_code == 200
+            with pytest.raises(httpx.ConnectError, match=r"other.example"):
+                client.get(f"https://other.example:{site.port}/")
+        with webhook_client(anywhere) as stranger, pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            stranger.get(f"https://hooks.example:{site.port}/")
+    finally:
+        site.close()
+
+
 def test_environment_proxies_are_ignored(site, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with webhook_client(EgressPolicy([LOOPBACK])) as client:
@@ -275,3 +299,27 @@ async def until(true, within_s=10.0):
 async def stop(task):
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+def certificate_for(name, folder):
+    """A self-signed certificate and its key, as files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    certificate_file, key_file = folder / "certificate.pem", folder / "key.pem"
+    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate_file, key_file

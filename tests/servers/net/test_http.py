@@ -2,11 +2,17 @@
 
 import asyncio
 import ssl
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import Annotated
 
 import httpx
 import pytest
 import websockets
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from fastapi import Depends, FastAPI, WebSocket
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -158,14 +164,6 @@ async def test_problems_of_routes_and_of_the_framework_look_alike(client):
 
 
 def self_signed(folder):
-    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - only this test makes a certificate
-    from ipaddress import ip_address  # noqa: PLC0415 - the same
-
-    from cryptography import x509  # noqa: PLC0415 - the same
-    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415 - the same
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - the same
-    from cryptography.x509.oid import NameOID  # noqa: PLC0415 - the same
-
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "vigil test")])
     now = datetime.now(UTC)
