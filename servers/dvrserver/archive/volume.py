@@ -192,8 +192,9 @@ class Volume:
 
     def _create(self, segment: OpenSegment) -> None:
         stem = self.root / segment.camera_id / segment.stream
-        for _ in range(NAME_TRIES):
-            day, name = name_of(segment.start_us)
+        for more_us in range(NAME_TRIES):
+            # The camera's clock may have been set back and run through the same moment again.
+            day, name = name_of(segment.start_us + more_us)
             folder = stem / day
             if not folder.is_dir():
                 folder.mkdir(parents=True, exist_ok=True)
@@ -201,8 +202,6 @@ class Volume:
             try:
                 segment.fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o640)
             except FileExistsError:
-                # The camera's clock was set back and runs through the same moment again.
-                segment.start_us += 1
                 continue
             segment.path, segment.id = path, f"{segment.camera_id}.{segment.stream}.{name}"
             with self._lock:

@@ -138,10 +138,13 @@ class SegmentWriter:
             buffers.insert(0, opening)
         size = sum(map(len, buffers))
         key = lead[0][1].key
+        # As a scan of the file finds it, so that a rebuilt index equals this one.
+        ticks = sum(sample.duration for sample in runs[0].samples)
+        duration_us = ticks * SECOND_US // self.formats[self._lead].clock_rate
         self._pending[self._lead] = []
         if until_us is not None:
             self._fragment_start_us = until_us
-        if not self._volume.submit(Piece(segment, buffers, size, head, first_us, end_us - first_us, key)):
+        if not self._volume.submit(Piece(segment, buffers, size, head, first_us, duration_us, key)):
             self._segment = None
             self._volume.finish(segment)
 

@@ -3,8 +3,8 @@
 from collections import deque
 from dataclasses import dataclass
 
-MAX_OPEN = 15
-"""Batches without an acknowledgement, about three seconds, before the camera skips to the next key frame."""
+MAX_OPEN = 25
+"""Batches without an acknowledgement, about five seconds, before the camera skips to the next key frame."""
 MAX_KEPT = 8 << 20
 """Bytes; a stream with a longer distance between key frames cannot be replayed."""
 

@@ -45,7 +45,7 @@ class FoundFragment(NamedTuple):
     size: int
     """In bytes, `prft` and `mdat` included."""
     duration_us: int
-    """Of its longest run."""
+    """Of its first run."""
     key: bool
     """Whether decoding can begin with it."""
 
@@ -231,9 +231,8 @@ def _fragment_at(
         return None
     _, _, ntp, _ = _PRFT.unpack_from(data, prft.body)
     trafs = _trafs(data, moof)
-    duration_us = max(
-        sum(sample[0] for sample in traf.samples) * 1_000_000 // formats[traf.track].clock_rate for traf in trafs
-    )
+    ticks = sum(sample[0] for sample in trafs[0].samples)
+    duration_us = ticks * 1_000_000 // formats[trafs[0].track].clock_rate
     key = bool(trafs[0].samples[0][2])
     return FoundFragment(time_of(ntp), at, mdat.end, duration_us, key)
 
