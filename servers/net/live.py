@@ -106,11 +106,18 @@ class _Track:
         self._reported_us = unit.received_us
         return self.report() + self.packetiser.packetise(unit.data, timestamp)
 
-    def report(self) -> bytes:
-        """A sender report in its frame: the wall clock of the last access unit; nothing before the first."""
+    def report(self, first: AccessUnit | None = None) -> bytes:
+        """A sender report in its frame; nothing before the first access unit.
+
+        It tells the moment of the last access unit or, for one who joins, of the first that he gets: players count
+        from the moment of the first report, and what lies before it would have negative times.
+        """
         if self._last is None:
             return b""
         timestamp, time_us = self._clock
+        if first is not None:
+            ahead = timestamp - (first.timestamp + self._offset)
+            timestamp, time_us = timestamp - ahead, time_us - ahead * 1_000_000 // self._rate
         report = SenderReport(
             ssrc=self.packetiser.ssrc,
             ntp=us_to_ntp(time_us),
@@ -204,7 +211,8 @@ class LiveStream:
         for unit in self._gop[len(self._frames) :]:
             self._frames.append(self._tracks[unit.track].frames(unit))
         # The clock first, so that a player knows from the first frame on how sound and picture belong together.
-        parts = [self._tracks[index].report() for index in sorted(wanted)]
+        begins = {unit.track: unit for unit in reversed(self._gop)}
+        parts = [self._tracks[index].report(begins.get(index)) for index in sorted(wanted)]
         if sees:
             gop = zip(self._gop, self._frames, strict=True)
             parts += [frames for unit, frames in gop if unit.track in wanted]
