@@ -16,7 +16,7 @@ function explain(status, condition) {
   if (condition && condition.condition !== 'running') {
     return [CONDITIONS[condition.condition] ?? condition.condition, condition.problem];
   }
-  return status.state === 'connecting' ? ['Connecting', ''] : ['No picture', status.detail];
+  return { connecting: ['Connecting', ''], still: ['The picture stands still', ''] }[status.state] ?? ['No picture', status.detail];
 }
 
 function Cell({ camera, alone }) {
@@ -38,7 +38,7 @@ function Cell({ camera, alone }) {
   const live = status.state === 'live';
   const [headline, detail] = live ? [] : explain(status, condition);
   const toggle = () => { state.single.value = alone ? null : camera.id; };
-  const classes = ['cell', alarm && 'alarmed', flash && 'flashing', !live && 'dark'].filter(Boolean).join(' ');
+  const classes = ['cell', alarm && 'alarmed', flash && 'flashing', !live && (status.state === 'still' ? 'dim' : 'dark')].filter(Boolean).join(' ');
 
   return html`
     <section class=${classes} data-camera-id=${camera.id} data-stream=${stream} data-status=${status.state}

@@ -9,11 +9,12 @@ const BEHIND_S = 0.25; // beyond this, play a little faster
 const EDGE_S = 0.15; // where a jump lands
 const HURRY = 1.1;
 const KEEP_S = 10; // of what has been played
+const STILL_MS = 2_500; // without a fragment, what is shown is no live picture any more, and must not look like one
 const SILENCE_MS = 8_000; // without a fragment, the connection counts as dead
 const MAX_QUEUE = 400; // fragments that wait for the decoder, about 16 s
 
 export class Player {
-  /** `status(state, detail)` with state connecting, live, waiting. */
+  /** `status(state, detail)` with state connecting, live, still, waiting. */
   constructor(video, cameraId, stream, status) {
     this.video = video;
     this.cameraId = cameraId;
@@ -153,7 +154,8 @@ export class Player {
     else if (lag > FAR_BEHIND_S) video.currentTime = Math.max(start, end - EDGE_S);
     video.playbackRate = lag > BEHIND_S ? HURRY : 1;
     if (video.paused) video.play().catch(() => {});
-    if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.status('live', '');
+    if (performance.now() - this.heardAt > STILL_MS) this.status('still', '');
+    else if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.status('live', '');
   }
 }
 
