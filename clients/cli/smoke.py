@@ -154,7 +154,7 @@ class MainJob:
                         frames.append(frame.pts or 0)
                         if len(frames) == 10:  # noqa: PLR2004 - enough to see that time goes on
                             break
-                    assert frames == sorted(set(frames)), "frames out of order"
+                    assert frames == sorted(set(frames)), f"frames out of order: {frames}"
                     return f"{frame.width}x{frame.height}, 10 frames"
             except av.FFmpegError:
                 return None  # the camera may still be connecting
@@ -186,7 +186,7 @@ class MainJob:
 
     def motion(self) -> str:
         """Ask the simulator for motion, or wait for some where there is none."""
-        number = self.camera.main_url.rstrip("/").split("/")[-2]
+        number = self.client.cameras.get(self.camera.id).main_url.rstrip("/").split("/")[-2]
         if self.target.simulator_url:
             answer = httpx.post(
                 f"{self.target.simulator_url}/cameras/{number}/motion?seconds=5", timeout=10, trust_env=False
