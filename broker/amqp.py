@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 import pika
+import pika.exceptions
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.channel import Channel
 
@@ -23,7 +24,7 @@ from broker import metrics
 from broker.codec import CE_ID, CONTENT_TYPE, DEAD_AT, DEAD_FROM, KIND, REASON, Encoded, decode, encode
 from broker.declare import queue_statement
 from broker.errors import MessageError, PublishRefusedError, PublishUnconfirmedError
-from broker.link import ChannelCalls, ChannelLostError, Link, backoff, declare_queue, end, jitter
+from broker.link import ChannelCalls, ChannelLostError, Link, backoff, declare_queue, end, jitter, sentence
 from broker.process import BrokerSettings, Health, logger
 from broker.topology import DEAD, BoundQueue
 from broker.transport import Envelope
@@ -84,24 +85,26 @@ class AmqpPublisher:
         calls = self._calls
         if calls is None or self._link.blocked:
             return
-        while self._waiting and len(self._outstanding) < self._window and calls.channel.is_open:
-            sent = self._waiting.popleft()
-            self._tag += 1
-            self._outstanding[self._tag] = sent
-            calls.channel.basic_publish(
-                sent.encoded.exchange,
-                sent.encoded.routing_key,
-                sent.encoded.body,
-                pika.BasicProperties(
-                    content_type=CONTENT_TYPE,
-                    delivery_mode=2,
-                    message_id=sent.id,
-                    type=str(sent.encoded.headers.get(KIND, "")),
-                    headers=sent.encoded.headers,
-                ),
-                mandatory=True,
-            )
+        try:
+            while self._waiting and len(self._outstanding) < self._window and calls.channel.is_open:
+                self._tag += 1
+                self._outstanding[self._tag] = sent = self._waiting.popleft()
+                self._send(calls.channel, sent)
+        except pika.exceptions.AMQPError as error:  # the connection is closing: serve() hears of it next
+            self._lose(sentence(error))
         self._in_flight.set(len(self._outstanding))
+
+    @staticmethod
+    def _send(channel: Channel, sent: _Sent) -> None:
+        encoded = sent.encoded
+        properties = pika.BasicProperties(
+            content_type=CONTENT_TYPE,
+            delivery_mode=2,
+            message_id=sent.id,
+            type=str(encoded.headers.get(KIND, "")),
+            headers=encoded.headers,
+        )
+        channel.basic_publish(encoded.exchange, encoded.routing_key, encoded.body, properties, mandatory=True)
 
     def unblocked(self) -> None:
         """Send what has waited."""
@@ -112,17 +115,20 @@ class AmqpPublisher:
         delays = backoff()
         try:
             while True:
-                calls = await ChannelCalls.open(connection)
-                calls.channel.add_on_return_callback(self._on_return)
-                self._tag = 0
+                calls = None
                 try:
+                    calls = await ChannelCalls.open(connection)
+                    calls.channel.add_on_return_callback(self._on_return)
+                    self._tag = 0
                     await calls.call(calls.channel.confirm_delivery, ack_nack_callback=self._on_confirm)
                     self._calls = calls
                     self.pump()
                     reason = await asyncio.shield(calls.closed)
-                except ChannelLostError as error:
+                except (ChannelLostError, pika.exceptions.AMQPError) as error:
                     reason = str(error)
-                if self._calls is calls:  # else we closed it, and what waits now is for the next one
+                if (
+                    calls is not None and self._calls is calls
+                ):  # else we closed it, and what waits now is for the next one
                     self._lose(reason)
                 await asyncio.sleep(jitter(next(delays)))
         finally:
@@ -300,8 +306,8 @@ class AmqpSubscriber:
         delays = backoff()
         try:
             while True:
-                calls = await ChannelCalls.open(connection)
                 try:
+                    calls = await ChannelCalls.open(connection)
                     await declare_queue(calls, queue_statement(self._bound))
                     await calls.call(calls.channel.basic_qos, prefetch_count=self._prefetch)
                     calls.channel.add_on_cancel_callback(partial(_cancelled, calls))
@@ -312,7 +318,7 @@ class AmqpSubscriber:
                     delays = backoff()
                     self._ready.set()
                     reason = await asyncio.shield(calls.closed)
-                except ChannelLostError as error:
+                except (ChannelLostError, pika.exceptions.AMQPError) as error:
                     reason = str(error)
                 log.warning("reading a queue was interrupted", queue=self._bound.name, reason=reason)
                 self._lose()

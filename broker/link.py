@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Protocol
 
 import pika
+import pika.exceptions
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.channel import Channel
 
@@ -135,7 +136,7 @@ class Link:
         while True:
             try:
                 connection, closed = await self._connect()
-            except (ChannelLostError, OSError) as error:
+            except (ChannelLostError, OSError, pika.exceptions.AMQPError) as error:
                 self._say(str(error))
                 await asyncio.sleep(jitter(next(delays)))
                 continue
@@ -150,6 +151,9 @@ class Link:
                 self._say(closed.result())
             except ChannelLostError as error:
                 self._say(str(error))
+            except Exception as error:
+                log.exception("connection to rabbitmq had an unexpected end", connection=self.name)
+                self._say(sentence(error))
             finally:
                 self._connection = None
                 self.blocked = False

@@ -126,13 +126,12 @@ class Relay:
                 delay = min(delay * 2, LAST_RETRY_S)
                 lane.start_over()
             free = WINDOW - len(lane.in_flight)
-            rows: list[Row] = []
             if free > 0:
-                limit = WINDOW if lane.rescan else free
-                after = 0 if lane.rescan else lane.after
-                lane.rescan = False
+                if lane.rescan:
+                    lane.rescan, lane.after, lane.skimming = False, 0, True
+                limit = WINDOW if lane.skimming else free
                 try:
-                    rows = await loop.run_in_executor(threads, self._store.pending, lane.lane, after, limit)
+                    rows = await loop.run_in_executor(threads, self._store.pending, lane.lane, lane.after, limit)
                 except Exception as error:  # noqa: BLE001 - a lost disk or database must not end the relay
                     self._trouble("pending rows cannot be read", error)
                     lane.rescan = True
@@ -142,7 +141,8 @@ class Relay:
                 sent = lane.send(rows, free)
                 if lane.progressed:
                     lane.progressed, delay = False, FIRST_RETRY_S
-                if sent and not lane.awake.is_set() and len(rows) == limit:
+                lane.skimming = lane.skimming and not sent and len(rows) == limit
+                if len(rows) == limit:
                     continue
             if not lane.awake.is_set():
                 try:
@@ -198,6 +198,9 @@ class _Lane:
         self.awake = asyncio.Event()
         self.after = 0
         self.rescan = True
+        """Look from the beginning: an older row may have become free, or visible."""
+        self.skimming = False
+        """Still among rows that are known from before."""
         self.failed = False
         self.holding = False
         self.progressed = False
@@ -215,12 +218,11 @@ class _Lane:
         for row in rows:
             if sent == free:
                 break
+            self.after = row.position
             if row.position in self.in_flight or row.position in self._unreadable:
-                self.after = max(self.after, row.position)
                 continue
             if row.held:
                 self.holding = True
-                self.after = max(self.after, row.position)
                 continue
             try:
                 envelope = decode(row.headers, row.body)
@@ -232,7 +234,6 @@ class _Lane:
             self.in_flight.add(row.position)
             self._open += 1
             sent += 1
-            self.after = max(self.after, row.position)
             promise.add_done_callback(partial(self._settle, row.position))
         return sent
 
@@ -263,5 +264,4 @@ class _Lane:
     def start_over(self) -> None:
         """Send everything again that is not confirmed."""
         self.failed = False
-        self.after = 0
         self.rescan = True
