@@ -9,17 +9,8 @@ from servers.smserver.server import SMServer
 from servers.smserver.settings import SMServerSettings
 
 
-class PrintingSMServer(SMServer):
-    """Tells who started it the one-time password. It goes to standard output, never to the log."""
-
-    async def start(self) -> None:
-        """Start, then print."""
-        self.on_first_password = print_password
-        await super().start()
-
-
 def print_password(password: str) -> None:
-    """The only time that anybody sees it."""
+    """The only time that anybody sees it: on standard output, never in the log."""
     sys.stdout.write(f"Sign in as admin with the one-time password {password} (it is not shown again).\n")
     sys.stdout.flush()
 
@@ -30,7 +21,9 @@ def main() -> None:
     own = settings.smserver
 
     def make(broker: Broker, health: Health) -> SMServer:
-        return PrintingSMServer(settings, broker, health)
+        server = SMServer(settings, broker, health)
+        server.on_first_password = print_password
+        return server
 
     run("smserver", settings, (own.host, own.operations_port), make)
 

@@ -152,8 +152,6 @@ class Change:
         """Give a user a new login password."""
         self._credential(user_id, password_hash=password_hash)
         self._passwords["user", user_id] = REDACTED
-        if ("user", user_id) not in self._wanted:
-            self.did(Deed(action="set password", kind="user", object_id=user_id, after={"password": REDACTED}))
 
     def set_stream_secret(self, user_id: str, stream_secret: str) -> None:
         """Give a user a new stream secret, and each DVRServer what it needs to check it."""
@@ -221,10 +219,9 @@ class Change:
         self._publish(announced)
         for key, value in written.items():
             audit.record(self.connection, self.author, self._deed(key, value))
-        for key in self._passwords.keys() - written.keys():
-            if key[0] == "camera":
-                deed = Deed(action="set password", kind=key[0], object_id=key[1], after={"password": REDACTED})
-                audit.record(self.connection, self.author, deed)
+        for kind, object_id in sorted(self._passwords.keys() - written.keys()):
+            deed = Deed(action="set password", kind=kind, object_id=object_id, after={"password": REDACTED})
+            audit.record(self.connection, self.author, deed)
         for deed in self._deeds:
             audit.record(self.connection, self.author, deed)
 

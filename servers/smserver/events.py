@@ -19,6 +19,9 @@ log = logger(__name__)
 RECENT = 2_000
 """Events kept in memory, so that a hundred clients cost one query and not a hundred."""
 
+POLL_S = 2.0
+"""How often the table is looked at when nobody wakes the hub."""
+
 PAGE = 500
 """Events read at once."""
 
@@ -115,7 +118,9 @@ class EventHub:
                 self._last = events[-1].id
                 async with self._news:
                     self._news.notify_all()
-            await self._written.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await self._written.wait()
 
     async def next(self, last: int) -> list[Event]:
         """The events after number `last`; waits until there are some."""

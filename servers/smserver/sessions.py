@@ -2,7 +2,8 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -31,6 +32,9 @@ WRONG = "The user name or the password is wrong."
 
 SHORTEST_PASSWORD = 10
 
+HASHES_AT_ONCE = 4
+"""Each takes 64 MB and a core for a moment; a flood of sign-ins must not take all memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
@@ -56,6 +60,7 @@ class Sessions:
         self._issuer = issuer
         self._settings = settings
         self._committed = committed
+        self._hashing = threading.BoundedSemaphore(HASHES_AT_ONCE)
 
     def sign_in(self, user_id: str, password: str, author: Author) -> Tokens:
         """Begin a session.
@@ -71,7 +76,7 @@ class Sessions:
                 hashed = _password_hash(connection, user_id)
         if wait_s:
             raise ThrottledError("There were too many wrong passwords.", retry_after_s=wait_s)
-        right = verify_password(hashed, password)  # takes its time, so outside of any transaction
+        right = self._verify(hashed, password)
         with self._store.write() as connection:
             access = load_access(connection, user_id) if right else None
             if access is None or _password_hash(connection, user_id) != hashed:
@@ -104,7 +109,7 @@ class Sessions:
             reused = row is not None and row.used_at is not None
             if row and living and reused:
                 # Two parties hold this chain of tokens, and one of them stole it.
-                self._end(connection, living.id, living.user_id, author, action="refresh token reused", at=at)
+                self._end(connection, [living.id], living.user_id, author, action="refresh token reused", at=at)
             elif row and living and access:
                 connection.execute(sa.update(refresh_token).where(refresh_token.c.digest == digest).values(used_at=at))
                 tokens = self._issue(connection, access, living.id, at)
@@ -120,7 +125,7 @@ class Sessions:
             at = now(connection)
             living = _living(connection, session_id, at)
             if living:
-                self._end(connection, living.id, living.user_id, author, action="sign out", at=at)
+                self._end(connection, [living.id], living.user_id, author, action="sign out", at=at)
         self._committed()
 
     def access_of(self, user_id: str, session_id: str) -> Access | None:
@@ -143,7 +148,7 @@ class Sessions:
             hashed = _password_hash(connection, user_id)
         if wait_s:
             raise ThrottledError("There were too many wrong passwords.", retry_after_s=wait_s)
-        if not verify_password(hashed, old):
+        if not self._verify(hashed, old):
             raise RefusedError("The old password is wrong.", field="old")
         replacement = hash_password(new)
         with self._store.write() as connection:
@@ -158,12 +163,18 @@ class Sessions:
         """End a user's sessions within the caller's transaction, e.g. because the user was disabled."""
         at = now(connection)
         living = connection.execute(
-            sa.select(session.c.id).where(
-                session.c.user_id == user_id, session.c.revoked_at.is_(None), session.c.expires_at > at
-            )
+            sa.select(session.c.id)
+            .where(session.c.user_id == user_id, session.c.revoked_at.is_(None), session.c.expires_at > at)
+            .order_by(session.c.id)
+            .with_for_update()
         ).scalars()
-        for session_id in [found for found in living if found != but]:
-            self._end(connection, session_id, user_id, author, action="end session", at=at)
+        others = [found for found in living if found != but]
+        self._end(connection, others, user_id, author, action="end session", at=at)
+
+    def _verify(self, hashed: str | None, password: str) -> bool:
+        """Takes its time on purpose, so never inside a transaction."""
+        with self._hashing:
+            return verify_password(hashed, password)
 
     def _begin(self, connection: Connection, access: Access, author: Author) -> Tokens:
         at = now(connection)
@@ -199,14 +210,17 @@ class Sessions:
 
     @staticmethod
     def _end(
-        connection: Connection, session_id: str, user_id: str, author: Author, *, action: str, at: datetime
+        connection: Connection, session_ids: Sequence[str], user_id: str, author: Author, *, action: str, at: datetime
     ) -> None:
-        connection.execute(sa.update(session).where(session.c.id == session_id).values(revoked_at=at))
-        revoked = m.SessionRevoked(session_id=session_id, user_id=user_id, at=at)
-        # Events before the audit trail, as in every transaction: locks taken in one order never wait in a circle.
-        events.tell(connection, [events.Told(revoked.kind(), at, revoked.model_dump(mode="json"))])
-        outbox.put(connection, tables.outbox, [envelope(revoked, source=SOURCE, time=at)])
-        audit.record(connection, author, Deed(action=action, kind="session", object_id=session_id))
+        """Sessions, then events, then the audit trail, as everywhere: locks taken in one order cannot deadlock."""
+        if not session_ids:
+            return
+        connection.execute(sa.update(session).where(session.c.id.in_(session_ids)).values(revoked_at=at))
+        revoked = [m.SessionRevoked(session_id=id_, user_id=user_id, at=at) for id_ in session_ids]
+        events.tell(connection, [events.Told(fact.kind(), at, fact.model_dump(mode="json")) for fact in revoked])
+        outbox.put(connection, tables.outbox, [envelope(fact, source=SOURCE, time=at) for fact in revoked])
+        for id_ in session_ids:
+            audit.record(connection, author, Deed(action=action, kind="session", object_id=id_))
 
 
 def forget_sessions(connection: Connection, before: datetime) -> None:

@@ -13,7 +13,6 @@ from broker.database import is_postgresql, now
 from servers.smserver.settings import SMServerGroup
 from servers.smserver.tables import throttle
 
-
 FIRST_WAIT_S = 5
 """The wait after the last free try; each further wrong one doubles it."""
 

@@ -6,8 +6,9 @@ import contextlib
 from fastapi import APIRouter, Depends, WebSocket, WebSocketDisconnect
 from pydantic import Field, ValidationError
 
+from broker.model.access import Access
 from broker.model.base import Value
-from broker.model.resources import Server
+from broker.model.resources import Profile, Server, User
 from broker.process import logger
 from servers.net.policy import Caller, policies_of, websocket_policy
 from servers.net.problems import Problem
@@ -26,6 +27,9 @@ TRY_AGAIN = 1013
 FIRST_FRAME_S = 10.0
 RECHECK_S = 60.0
 """How often a quiet client's session is looked up again, since a session may simply run out."""
+
+NOBODY = Access(User(id="nobody", name="Nobody", profile_id="nothing"), Profile(id="nothing", name="Nothing"))
+"""What is left to a user who was disabled or deleted: to hear that the session is over."""
 
 router = APIRouter(tags=["events"])
 
@@ -83,16 +87,15 @@ async def _tell(socket: WebSocket, using: Services, caller: Caller, since: int |
                 found = await using.hub.next(position)
         except TimeoutError:
             found = []
-        if not found or any(event.kind in ACCESS_KINDS for event in found):
-            fresh = await asyncio.to_thread(using.sessions.access_of, caller.id, caller.session_id)
-            _, _, servers = await asyncio.to_thread(_bounds, using)
-            if fresh is not None:
-                access = fresh
-            elif not any(event.kind == "SessionRevoked" for event in found):
+            if await _fresh_access(using, caller) is None:
                 await socket.close(NOT_SIGNED_IN, "the session is over")
                 return
         for event in found:
             position = event.id
+            if event.kind in ACCESS_KINDS:
+                # What came before was judged by the old profile, what comes after is judged by the new one.
+                _, _, servers = await asyncio.to_thread(_bounds, using)
+                access = await _fresh_access(using, caller) or NOBODY
             seen = seen_by(event, access, caller.session_id, servers)
             if seen is None:
                 continue
@@ -100,6 +103,10 @@ async def _tell(socket: WebSocket, using: Services, caller: Caller, since: int |
             if seen.kind == "SessionRevoked":
                 await socket.close(NOT_SIGNED_IN, "the session is over")
                 return
+
+
+async def _fresh_access(using: Services, caller: Caller) -> Access | None:
+    return await asyncio.to_thread(using.sessions.access_of, caller.id, caller.session_id)
 
 
 def _bounds(using: Services) -> tuple[int, int, dict[str, Server]]:

@@ -57,7 +57,8 @@ def create_user(body: UserBody, edit: AdministratorEdit) -> User:
     user, hashed = body.user(), body.password_hash()
     with edit.change() as change:
         change.create(user)
-        change.set_password_hash(user.id, hashed or "")
+        if hashed is not None:
+            change.set_password_hash(user.id, hashed)
     return edit.written(change, user)
 
 

@@ -7,6 +7,11 @@ import structlog
 
 from broker.process import LogSettings, configure_logs
 
+
+def content_of(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
 CAMERA, LOGIN = "hunter2-the-camera", "hunter3-the-login"
 
 
@@ -36,7 +41,7 @@ async def test_no_secret_is_returned_stored_logged_or_announced_in_clear(site, a
         root.handlers[:] = handlers
         root.setLevel(level)
         await heard.close()
-    files = b"".join(path.read_bytes() for path in Path(tmp_path).rglob("*") if path.is_file())
+    files = content_of(tmp_path)
     for word in (CAMERA, LOGIN, secret, site.password, admin.signed_in["refresh_token"]):
         assert word not in str(told)
         assert word not in str(lines)

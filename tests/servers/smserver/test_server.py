@@ -3,8 +3,10 @@ import socket
 
 import pytest
 import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 
-from broker.database import migrate
+from broker.database import migrate, open_database
 from broker.memory import Hub, MemoryBroker
 from broker.model import messages as m
 from broker.process import DatabaseSettings, Health
@@ -102,11 +104,6 @@ async def test_with_the_database_gone_it_answers_503_and_carries_on_when_it_is_b
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_the_migrations_make_the_tables_that_the_program_expects(database, request, tmp_path):
-    from alembic.autogenerate import compare_metadata
-    from alembic.migration import MigrationContext
-
-    from broker.database import open_database
-
     url = f"sqlite:///{tmp_path}/s.db" if database == "sqlite" else request.getfixturevalue("postgres_url")
     migrate(url, SCHEMA, MIGRATIONS)
     migrate(url, SCHEMA, MIGRATIONS)  # a second time changes nothing

@@ -127,3 +127,11 @@ async def test_a_user_without_a_password_cannot_sign_in(site, admin):
 @pytest.mark.parametrize("name", ["", "a\x00b", "../etc", "ä" * 150, "' or 1=1 --"])
 async def test_odd_user_names_are_simply_wrong(site, name):
     await site.stranger().sign_in(name, "whatever it is", status=401)
+
+
+async def test_a_password_set_without_any_other_change_leaves_a_record(site, admin):
+    await site.operator(admin)
+    user = await admin.get("/users/olga")
+    await admin.put("/users/olga", {**user, "password": "battery staple"})
+    actions = [(row["action"], row["object_id"]) for row in (await admin.get("/audit"))["items"]]
+    assert ("set password", "olga") in actions
