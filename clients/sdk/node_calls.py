@@ -1,13 +1,14 @@
 """Every question that a node answers on 5009, once."""
 
 from broker.model.base import Instant
+from broker.model.messages import NodeStateReported
 from clients.sdk.call import Call, content, value_of
-from clients.sdk.values import Items, NodeReport, Segment, Span, Timeline
+from clients.sdk.values import Items, Segment, Span, Timeline
 
 
-def state() -> Call[NodeReport]:
+def state() -> Call[NodeStateReported]:
     """How the node and its cameras are."""
-    return Call(method="GET", path="/state", read=value_of(NodeReport))
+    return Call(method="GET", path="/state", read=value_of(NodeStateReported))
 
 
 def timeline(camera_id: str, start: Instant, end: Instant) -> Call[tuple[Span, ...]]:

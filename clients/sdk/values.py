@@ -8,7 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from pydantic import Field
 
 from broker.model.base import Instant, Priority, Value
-from broker.model.messages import AlarmState, CameraState
+from broker.model.messages import AlarmState
 from broker.model.resources import Alarm, Camera, Profile, Server, User
 
 R = TypeVar("R")
@@ -122,14 +122,6 @@ class HealthRecord(Value):
     subject: str = ""
     detail: str = ""
     at: Instant
-
-
-class NodeReport(Value):
-    """What a node says of itself on 5009."""
-
-    node_id: str = ""
-    revision: int = 0
-    cameras: tuple[CameraState, ...] = ()
 
 
 class Span(Value):
