@@ -22,6 +22,7 @@ class ActiveAlarm:
     alarm_id: str
     until_acknowledged: bool
     post_s: int
+    acts_at_end: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,11 @@ def stop(active: ActiveAlarm, at: datetime, now: datetime) -> Stop:
 def post_s_of(actions: Sequence[ActionSettings]) -> int:
     """How long an alarm is in post-recording: as long as the longest of its actions wants."""
     return max((one.post_s for one in actions if isinstance(one, RecordCameraSettings)), default=0)
+
+
+def acts_at_end(actions: Sequence[ActionSettings]) -> bool:
+    """Whether any of them is performed a second time when the alarm stops being active."""
+    return any(isinstance(one, RecordCameraSettings) for one in actions)
 
 
 def cameras_of(alarm: Alarm) -> tuple[Word, ...]:

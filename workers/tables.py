@@ -96,6 +96,7 @@ alarm_event = Table(
     Column("raised_at", UtcDateTime, nullable=False),
     Column("until_acknowledged", Boolean, nullable=False),
     Column("post_s", Integer, nullable=False, comment="the longest post-recording of its actions"),
+    Column("acts_at_end", Boolean, nullable=False, comment="whether actions are performed at its end, too"),
     Column("triggered", Integer, nullable=False, comment="how often it was triggered while active"),
     Column("last_trigger_at", UtcDateTime, nullable=False),
     Column("acknowledged_by", WORD),

@@ -41,9 +41,7 @@ def bus(cluster):
     one.close()
 
 
-def test_a_killed_worker_loses_no_action_and_repeats_none_that_is_keyed(
-    processes, bus, smserver, events
-):
+def test_a_killed_worker_loses_no_action_and_repeats_none_that_is_keyed(processes, bus, smserver, events):
     begun = threading.Event()
     gone = threading.Event()
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, bindparam, literal, update
+from sqlalchemy import Connection, Engine, bindparam, update
+from sqlalchemy.dialects.postgresql import insert as insert_postgresql
+from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
-from broker.database import UtcDateTime
+from broker.database import is_postgresql
 from broker.inbox import accept
 from broker.model.messages import TriggerActivated, TriggerFact
 from broker.transport import Envelope
@@ -16,6 +19,9 @@ from workers.store.lifecycle import Due, Pen, active_of
 from workers.store.moment import moment
 from workers.store.upsert import insert_for
 from workers.tables import inbox, source_state, trigger_event
+
+EPOCH = datetime.fromtimestamp(0, UTC)
+"""When a source changed that has never been heard of."""
 
 
 class SourceKey(NamedTuple):
@@ -131,6 +137,21 @@ def _in_order(envelopes: Sequence[Envelope], new: frozenset[str]) -> list[tuple[
     return sorted(facts.values(), key=lambda pair: (pair[0].node_id, pair[0].boot, pair[0].sequence))
 
 
+@cache
+def _lock_source(postgresql: bool) -> Any:  # noqa: FBT001 - which of the two databases
+    """Make a source's row or find it there, and lock it; built once."""
+    insert = (insert_postgresql if postgresql else insert_sqlite)(source_state)
+    statement = insert.values(
+        source_id=bindparam("source_id"),
+        node_id=bindparam("node_id"),
+        boot=-1,
+        sequence=-1,
+        active=False,
+        changed_at=bindparam("changed_at"),
+    ).on_conflict_do_update(index_elements=["source_id", "node_id"], set_={"node_id": insert.excluded.node_id})
+    return statement.returning(source_state, *([moment().label("present")] if postgresql else []))
+
+
 def _lock_sources(
     connection: Connection, facts: Sequence[TriggerFact]
 ) -> tuple[dict[SourceKey, SourceState], datetime]:
@@ -139,21 +160,16 @@ def _lock_sources(
     Two intakes can hold events of one source when its lane changes; the second one waits here.
     """
     keys = sorted({SourceKey(fact.source_id, fact.node_id) for fact in facts})
-    table = source_state.c
-    present = moment(connection)
-    statement = insert_for(connection)(source_state).values(
-        [{**key._asdict(), "boot": -1, "sequence": -1, "active": False, "changed_at": present} for key in keys]
-    )
-    rows = connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[table.source_id, table.node_id], set_={"node_id": statement.excluded.node_id}
-        ).returning(source_state, literal(present, UtcDateTime) if isinstance(present, datetime) else present)
-    ).all()
+    present = None if is_postgresql(connection) else datetime.now(UTC)
+    rows = [
+        connection.execute(_lock_source(present is None), {**key._asdict(), "changed_at": present or EPOCH}).one()
+        for key in keys
+    ]
     states = {
         SourceKey(row.source_id, row.node_id): SourceState(row.boot, row.sequence, row.active, row.changed_at)
         for row in rows
     }
-    return states, rows[-1][-1]
+    return states, present or rows[-1].present
 
 
 def _store_sources(connection: Connection, states: dict[SourceKey, SourceState]) -> None:

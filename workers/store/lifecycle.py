@@ -84,7 +84,7 @@ class Pen:
             until_acknowledged=alarm.until_acknowledged,
             trace_id=trace_id,
         )
-        post_s = rules.post_s_of(alarm.actions)
+        post_s, acts_at_end = rules.post_s_of(alarm.actions), rules.acts_at_end(alarm.actions)
         self.written.alarms.append(
             {
                 "id": raised.alarm_event_id,
@@ -96,6 +96,7 @@ class Pen:
                 "raised_at": self.now,
                 "until_acknowledged": alarm.until_acknowledged,
                 "post_s": post_s,
+                "acts_at_end": acts_at_end,
                 "triggered": 1,
                 "last_trigger_at": event.occurred_at,
                 "trace_id": trace_id,
@@ -112,7 +113,7 @@ class Pen:
                 deadline=self.now + timedelta(seconds=settings.deadline_s),
             )
         self.announce(raised, trace_id, alarm.priority)
-        return rules.ActiveAlarm(raised.alarm_event_id, alarm.id, alarm.until_acknowledged, post_s)
+        return rules.ActiveAlarm(raised.alarm_event_id, alarm.id, alarm.until_acknowledged, post_s, acts_at_end)
 
     def note(self, active: rules.ActiveAlarm, at: datetime) -> None:
         """The alarm event's cause was seen again."""
@@ -146,7 +147,8 @@ class Pen:
             self.announce(AlarmPostRecordingStarted(**fact, until=decision.until), row.trace_id)
         else:
             self.announce(AlarmEnded(**fact), row.trace_id)
-        self._plan_end_phase(event_id)
+        if decision.active.acts_at_end:
+            self._plan_end_phase(event_id)
 
     def _plan_end_phase(self, event_id: str) -> None:
         statement = select(action_run).where(
@@ -221,6 +223,7 @@ ACTIVE = (
         alarm_event.c.source_id,
         alarm_event.c.until_acknowledged,
         alarm_event.c.post_s,
+        alarm_event.c.acts_at_end,
     )
     .where(
         alarm_event.c.source_id.in_(bindparam("source_ids", expanding=True)),
@@ -241,4 +244,4 @@ def active_of(connection: Connection, source_ids: Sequence[str]) -> dict[str, di
 
 def active_from(row: Row[*tuple[Any, ...]]) -> rules.ActiveAlarm:
     """The value that rules know, from a row of `alarm_event`."""
-    return rules.ActiveAlarm(row.id, row.alarm_id, row.until_acknowledged, row.post_s)
+    return rules.ActiveAlarm(row.id, row.alarm_id, row.until_acknowledged, row.post_s, row.acts_at_end)

@@ -1,4 +1,4 @@
-"""The database's clock as a part of a statement, which saves the round trip of asking for it first."""
+"""PostgreSQL's clock as a part of a statement, which saves the round trip of asking for it first."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,16 +8,18 @@ from sqlalchemy import Connection, DateTime, Interval, bindparam, func
 from broker.database import UtcDateTime, is_postgresql
 
 
-def moment(connection: Connection) -> Any:
-    """The present: an expression on PostgreSQL, a value on SQLite, whose clock is this machine's."""
-    return func.clock_timestamp(type_=DateTime(timezone=True)) if is_postgresql(connection) else datetime.now(UTC)
+def moment() -> Any:
+    """The present, on PostgreSQL."""
+    return func.clock_timestamp(type_=DateTime(timezone=True))
 
 
 def clock(postgresql: bool) -> tuple[Any, Any]:  # noqa: FBT001 - which of the two databases
-    """The present and the end of a lease, for a statement that is built once; see `clock_parameters`."""
+    """The present and the end of a lease, for a statement that is built once; see `clock_parameters`.
+
+    SQLite's clock is this machine's, so there they are parameters.
+    """
     if postgresql:
-        present = func.clock_timestamp(type_=DateTime(timezone=True))
-        return present, present + bindparam("lease", type_=Interval)
+        return moment(), moment() + bindparam("lease", type_=Interval)
     return bindparam("present", type_=UtcDateTime), bindparam("present_and_lease", type_=UtcDateTime)
 
 

@@ -23,6 +23,12 @@ def upgrade() -> None:
         sa.Column("raised_at", broker.database.UtcDateTime(timezone=True), nullable=False),
         sa.Column("until_acknowledged", sa.Boolean(), nullable=False),
         sa.Column("post_s", sa.Integer(), nullable=False, comment="the longest post-recording of its actions"),
+        sa.Column(
+            "acts_at_end",
+            sa.Boolean(),
+            nullable=False,
+            comment="whether actions are performed at its end, too",
+        ),
         sa.Column("triggered", sa.Integer(), nullable=False, comment="how often it was triggered while active"),
         sa.Column("last_trigger_at", broker.database.UtcDateTime(timezone=True), nullable=False),
         sa.Column("acknowledged_by", sa.String(length=63), nullable=True),
