@@ -106,6 +106,10 @@ class AACDepacketiser:
         if len(payload) < 4:  # noqa: PLR2004 - the length of the AU headers and one of them
             return
         bits = payload[0] << 8 | payload[1]
+        if bits == 16 and (payload[2] << 8 | payload[3]) >> 3 == len(payload) - 4:  # noqa: PLR2004 - one header's bits
+            # The common case: one whole frame.
+            self._emit(bytes(payload[4:]), self.clock.unwrap(timestamp), now_us, units)
+            return
         count, at = bits // 16, 2 + (bits + 7) // 8
         if not count or at > len(payload):
             return
