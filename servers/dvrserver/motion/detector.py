@@ -2,7 +2,7 @@
 
 A running average is the background. What differs from it by more than the noise explains, after the median change of
 the whole picture is taken off, is counted per cell; a cell is in motion above a share of its pixels, the picture
-when that is so twice in a row. When half of all cells change at once, the light did.
+when that is so twice in a row. When half of all cells, or half of all pixels, change at once, the light did.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Luma = npt.NDArray[np.uint8]
+Picture = npt.NDArray[np.float32]
 
 MIN_THRESHOLD = 8.0
 """Grey levels; compression alone moves a still picture by less."""
@@ -18,7 +19,15 @@ SIGMA_OF_MEDIAN = 1.4826
 """Standard deviation over median absolute deviation, of normal noise."""
 ALPHA_PER_S = 0.2
 """How much of the present the background takes up in a second."""
+MOVING_ALPHA = 0.1
+"""Share of that where the picture differs: who walks by leaves no trail behind."""
+SETTLED_S = 10.0
+"""What differs for so long without a break has come to stay: a parked car, or the place where one was."""
+FIRST_PICTURES = 5
+"""Are averaged, so that one of them does not stay in the background for long."""
 LIGHT_SHARE = 0.5
+LIGHT_SHIFT = 20.0
+"""Grey levels."""
 MAX_WIDTH = 400
 """Pixels a row, before the 2x2 box; larger pictures are thinned out first."""
 SAMPLE = 7
@@ -57,7 +66,9 @@ class Detector:
 
     def __init__(self, settings: Settings, *, active: bool = False, moved_us: int = 0) -> None:
         self.settings = settings
-        self._background: npt.NDArray[np.float32] | None = None
+        self._background: Picture | None = None
+        self._differs_s: Picture
+        """For how long each pixel has differed from the background without a break."""
         self._pictures = 0
         self._last_us = 0
         self._moved_before_us: int | None = None
@@ -91,26 +102,45 @@ class Detector:
         background = self._background
         if background is None or background.shape != picture.shape:
             self._background, self._pictures, self._last_us, self._edges = picture, 1, time_us, None
+            self._differs_s = np.zeros_like(picture)
             return (), False
         difference = picture - background
-        difference -= np.median(difference[:: SAMPLE // 2, ::SAMPLE])
+        shift = float(np.median(difference[:: SAMPLE // 2, ::SAMPLE]))
+        difference -= np.float32(shift)
         distance = np.abs(difference)
         noise = SIGMA_OF_MEDIAN * float(np.median(distance[:: SAMPLE // 2, ::SAMPLE]))
         threshold = max(MIN_THRESHOLD, self.settings.threshold_sigma * noise)
-        shares = self._shares(distance > threshold)
+        above = distance > threshold
+        shares = self._shares(above)
         moving = shares > self.settings.area_percent / 100
-        light = int(np.count_nonzero(moving)) >= LIGHT_SHARE * moving.size
+        # A shift of the median is a change of half the pixels, too.
+        light = int(np.count_nonzero(moving)) >= LIGHT_SHARE * moving.size or abs(shift) > LIGHT_SHIFT
         seconds = max(time_us - self._last_us, 0) / 1_000_000
         self._pictures += 1
         self._last_us = time_us
         if light:
             # What is seen now is the new normal.
             self._background, self._pictures = picture, 1
+            self._differs_s[:] = 0
             return (), True
-        # The first pictures are averaged, so that one of them does not stay in the background for long.
-        alpha = max(1 - (1 - ALPHA_PER_S) ** seconds, 1 / self._pictures if self._pictures <= 5 else 0.0)  # noqa: PLR2004 - the first second
-        background += np.float32(alpha) * (picture - background)
+        self._learn(picture, above, seconds)
         return tuple(int(cell) for cell in np.flatnonzero(moving & self._visible)), False
+
+    def _learn(self, picture: Picture, above: npt.NDArray[np.bool_], seconds: float) -> None:
+        """Bring the background up to date."""
+        assert self._background is not None
+        if self._pictures <= FIRST_PICTURES:
+            self._background += (picture - self._background) / np.float32(self._pictures)
+            return
+        step = (picture - self._background) * np.float32(1 - (1 - ALPHA_PER_S) ** seconds)
+        step[above] *= np.float32(MOVING_ALPHA)
+        self._background += step
+        self._differs_s += np.float32(seconds)
+        self._differs_s *= above
+        settled = self._differs_s > SETTLED_S
+        if settled.any():
+            self._background[settled] = picture[settled]
+            self._differs_s[settled] = 0
 
     def _shares(self, above: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
         """The share of pixels above the threshold, per cell."""
@@ -125,7 +155,7 @@ class Detector:
         return np.asarray(counts / sizes, dtype=np.float32).ravel()
 
 
-def box(luma: Luma) -> npt.NDArray[np.float32]:
+def box(luma: Luma) -> Picture:
     """Means of 2x2 pixels, of a picture that is thinned out to at most `MAX_WIDTH` columns."""
     step = -(-luma.shape[1] // MAX_WIDTH)
     if step > 1:

@@ -145,9 +145,8 @@ class MotionPool:
     def forget(self, camera_id: str) -> None:
         """Do not look at a camera any more; nothing more is told of it."""
         camera = self._cameras.pop(camera_id, None)
-        if camera is None:
-            return
-        self._leave(camera)
+        if camera is not None and not camera.given_up:
+            self._leave(camera)
 
     def feed(self, camera_id: str, units: Sequence[AccessUnit], times_us: Sequence[int] | None = None) -> None:
         """Take pictures with the times that the capture clock gave them; none: their arrival. Never blocks.
