@@ -50,7 +50,7 @@ def data_api(
         description="What browsers and phones may ask: a part of SMServer's and the nodes' API, live media, events.",
         docs_url=None,
         redoc_url=None,
-        openapi_url=f"{API}/openapi.json",
+        openapi_url="/openapi.json",
         responses=PROBLEM_RESPONSES,
     )
     install_problems(app)

@@ -13,7 +13,7 @@ from broker.model.messages import ConfigurationChange, NodeStateReported, Sessio
 from broker.model.resources import Right, Server, ServerRole
 from broker.process import Health, logger
 from broker.replica import Replica, Snapshot
-from broker.transport import Broker
+from broker.transport import Broker, Publisher, Subscriber
 from broker.trust.enrolment import enrol, stay_in_touch
 from broker.trust.http import API, ServiceSession, service_client
 from broker.trust.identity import Identity
@@ -32,6 +32,8 @@ log = logger(__name__)
 
 REPORT_EVERY_S = 10.0
 NODE_TIMEOUT_S = 30.0
+JOIN_FIRST_S = 5.0
+"""How long the configuration is not asked for because this process has not joined the site yet."""
 
 
 class Gateway:
@@ -67,9 +69,13 @@ class Gateway:
             data_app(self.api, lambda: self._pages.port), port=own.data_port, setting="VIGIL_GATEWAY__DATA_PORT"
         )
         self._pages = listen(
-            page_app(own.webclient_dir, lambda: self._data.port), port=own.page_port, setting="VIGIL_GATEWAY__PAGE_PORT"
+            page_app(settings.webclient_path, lambda: self._data.port),
+            port=own.page_port,
+            setting="VIGIL_GATEWAY__PAGE_PORT",
         )
+        self._joined = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._channels: list[Subscriber | Publisher] = []
         self._replica.on_change(self._configuration_changed)
 
     @property
@@ -88,8 +94,9 @@ class Gateway:
         Raises:
             PortTakenError: a port is in use.
         """
-        found = (self._settings.gateway.webclient_dir / "index.html").is_file()
-        where = f"no index.html in {self._settings.gateway.webclient_dir}; see VIGIL_GATEWAY__WEBCLIENT_DIR"
+        folder = self._settings.webclient_path
+        found = (folder / "index.html").is_file()
+        where = f"no index.html in {folder}; see VIGIL_GATEWAY__WEBCLIENT_DIR"
         self._health.set("webclient", ok=found, detail="" if found else where)
         await self._data.start()
         try:
@@ -103,22 +110,28 @@ class Gateway:
                 "gateway", node=self._identity.id, partitions=self._settings.broker.partitions
             )
         }
-        self._run(self._join(), "join")
-        self._run(stay_in_touch(self._checker, self._settings.smserver_url, health=self._health), "keys")
+        changes = self._broker.subscriber(queues[topology.CONFIG])
+        notices = self._broker.subscriber(queues[topology.NOTICES])
+        reports = self._broker.publisher("state")
+        self._channels = [changes, notices, reports]
+        self._run("join", self._join())
         self._run(
-            self._replica.follow(self._broker.subscriber(queues[topology.CONFIG]), self._snapshot), "configuration"
+            "keys",
+            stay_in_touch(self._checker, self._settings.smserver_url, health=self._health, ca=self._settings.tls.ca),
         )
-        self._run(self._hear_notices(queues[topology.NOTICES]), "notices")
-        self._run(self._report(), "report")
+        self._run("configuration", self._replica.follow(changes, self._snapshot))
+        self._run("notices", self._hear(notices))
+        self._run("reports", self._report(reports))
 
     async def close(self) -> None:
         """End all sockets, streams and tasks, and free the ports. Safe to call twice."""
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*tasks, return_exceptions=True)
+        channels, self._channels = self._channels, []
+        for channel in channels:
+            await channel.close()
         await self._streams.close()
         await self._pages.close()
         await self._data.close()
@@ -137,8 +150,16 @@ class Gateway:
 
     # --- what goes on in the background -------------------------------------------------------------------------
 
-    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        self._tasks.append(asyncio.create_task(work, name=f"gateway-{name}"))
+    def _run(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=f"gateway-{name}")
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """Only joining ends by itself; another task that does is a mistake of ours, which `/health` shows."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("task has ended", task=task.get_name(), exc_info=error)
+            self._health.set(task.get_name(), ok=False, detail="has stopped working; restart the gateway")
 
     async def _join(self) -> None:
         enrolled = await enrol(
@@ -150,14 +171,18 @@ class Gateway:
             ca=self._settings.tls.ca,
         )
         await asyncio.to_thread(self._checker.update, enrolled.jwks)
+        self._joined.set()
 
     async def _snapshot(self) -> Snapshot:
+        # Before the first enrolment SMServer would refuse; later it need not be waited for.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._joined.wait(), JOIN_FIRST_S)
         async with service_client(self._settings.smserver_url, auth=self._session, ca=self._settings.tls.ca) as client:
             answer = (await client.get(f"{API}/config/snapshot")).raise_for_status()
         return Snapshot.model_validate_json(answer.content, extra="ignore")
 
-    async def _hear_notices(self, queue: topology.BoundQueue) -> None:
-        async for batch in self._broker.subscriber(queue).batches(100):
+    async def _hear(self, notices: Subscriber) -> None:
+        async for batch in notices.batches(100):
             for delivery in batch:
                 message = delivery.envelope.message
                 if isinstance(message, SessionRevoked):
@@ -166,9 +191,8 @@ class Gateway:
                     self._events.end_session(message.session_id)
                 delivery.done()
 
-    async def _report(self) -> None:
+    async def _report(self, publisher: Publisher) -> None:
         own = self._settings.gateway
-        publisher = self._broker.publisher("state")
         while True:
             state = NodeStateReported(
                 node_id=own.node_id,

@@ -26,10 +26,8 @@ class GatewayGroup(Group):
     operations_port: int = Field(
         number_of("gateway", "operations"), ge=0, le=65_535, description="HTTP /health and /metrics."
     )
-    webclient_dir: Path = Field(
-        # Installed beside `servers`, wherever that is.
-        Path(servers.__file__).parent.parent / "clients" / "webclient",
-        description="The folder with the web client's files.",
+    webclient_dir: Path | None = Field(
+        None, description="The folder with the web client's files; none: the one installed beside this program."
     )
     join_secret_file: Path | None = Field(
         None, description="What SMServer wants to hear from a new process; none: <data_dir>/keys/join-secret."
@@ -58,6 +56,11 @@ class GatewaySettings(ProcessSettings):
     def own_dir(self) -> Path:
         """Where the gateway keeps its identity, the public keys and its copy of the configuration."""
         return self.data_dir / "gateway" / self.gateway.node_id
+
+    @property
+    def webclient_path(self) -> Path:
+        """The folder with the web client's files."""
+        return self.gateway.webclient_dir or Path(servers.__file__).parent.parent / "clients" / "webclient"
 
     @property
     def join_secret_path(self) -> Path:

@@ -183,3 +183,25 @@ async def site(tmp_path):
                 )
         await eventually(lambda: site.gateway._replica.cameras.get("yard") and site.gateway._checker.ready)
         yield site
+
+
+@pytest.fixture
+async def alone(tmp_path):
+    """A gateway whose SMServer is not there, for what it does by itself."""
+    health = Health("gateway")
+    broker = MemoryBroker(Hub(2), health=health)
+    settings = GatewaySettings(
+        data_dir=tmp_path, smserver_url="http://127.0.0.1:1", gateway=GatewayGroup(page_port=0, data_port=0)
+    )
+    gateway = Gateway(settings, broker, health)
+    await broker.start()
+    await gateway.start()
+    yield gateway
+    await gateway.close()
+    await broker.close()
+
+
+@pytest.fixture
+async def http():
+    async with httpx.AsyncClient(trust_env=False) as http:
+        yield http

@@ -40,7 +40,7 @@ def test_every_route_names_its_policy(tmp_path):
     table = policy_table(gateway.api)
     assert all(policy for _, _, policy in table)
     public = {path for _, path, policy in table if policy == "public"}
-    assert public == {"/api/v1/openapi.json", "/api/v1/health", "/api/v1/sign-in", "/api/v1/sessions/refresh"}
+    assert public == {"/openapi.json", "/api/v1/health", "/api/v1/sign-in", "/api/v1/sessions/refresh"}
 
 
 async def test_a_user_signs_in_and_asks_smserver_through_the_gateway(site):
@@ -124,7 +124,7 @@ async def test_only_the_page_may_read_the_answers(site):
 
 
 async def test_the_api_describes_itself(site):
-    document = (await site.http.get(url(site, "/api/v1/openapi.json"))).json()
+    document = (await site.http.get(url(site, "/openapi.json"))).json()
     assert "/nodes/{node_id}/api/v1/cameras/{camera_id}/timeline" in document["paths"]
     names = [call["operationId"] for path in document["paths"].values() for call in path.values()]
     assert len(names) == len(set(names))

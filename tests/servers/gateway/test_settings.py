@@ -45,4 +45,4 @@ def test_one_port_cannot_serve_both():
 
 
 def test_the_pages_folder_is_found_without_a_setting():
-    assert (GatewayGroup().webclient_dir / "index.html").is_file()
+    assert (GatewaySettings().webclient_path / "index.html").is_file()
