@@ -23,6 +23,7 @@ export class Player {
     this.wait = FIRST_WAIT_MS;
     this.closed = false;
     this.queue = [];
+    status('connecting', '');
     this.ticker = setInterval(() => this.tick(), TICK_MS);
     this.connect();
   }
@@ -36,7 +37,6 @@ export class Player {
   }
 
   async connect() {
-    this.status('connecting', '');
     let ticket;
     try {
       ({ ticket } = await ask('POST', '/stream-tickets', { camera_id: this.cameraId, stream: this.stream }));
