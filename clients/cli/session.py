@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 import typer
@@ -38,7 +38,8 @@ def signed_in() -> Iterator[Client]:
         try:
             yield client
         finally:
-            client.sign_out()
+            with suppress(SdkError):  # the session ends by itself some day; the first error is the one to tell
+                client.sign_out()
 
 
 @contextmanager
