@@ -20,7 +20,7 @@ from broker.process import BrokerSettings, logger
 log = logger(__name__)
 
 FIRST_RETRY_S = 0.1
-LAST_RETRY_S = 5.0
+LAST_RETRY_S = 2.0
 """The longest pause between two tries to connect."""
 
 CONNECT_TIMEOUT_S = 10

@@ -46,6 +46,8 @@ async def test_kill_9_of_rabbitmq_loses_nothing_confirmed_and_without_confirms_i
     rabbitmq, rabbitmq_url, amqp, tmp_path
 ):
     broker = await amqp.broker()
+    await broker.publisher("first").publish(sealed())
+    await asyncio.to_thread(rabbitmq.sync)  # the queues are older than the fault
     journals = {
         Priority.HIGH: Journal.open(tmp_path / "high.db", "node-1"),
         Priority.LOW: Journal.open(tmp_path / "low.db", "node-2"),
@@ -93,6 +95,7 @@ async def read_until_quiet(subscriber):
 
 
 async def test_a_process_starts_without_rabbitmq_says_so_and_carries_on_when_it_is_there(rabbitmq, rabbitmq_url, amqp):
+    await asyncio.to_thread(rabbitmq.sync)
     await asyncio.to_thread(rabbitmq.kill)
     broker = await amqp.broker()
     queue = queue_named("engine", f"engine.triggers.low.{partition_of('cam-1', 2)}")
@@ -105,10 +108,10 @@ async def test_a_process_starts_without_rabbitmq_says_so_and_carries_on_when_it_
     assert "vigil:" not in condition["detail"]  # never the password
     await asyncio.to_thread(rabbitmq.start)
     await asyncio.wait_for(subscriber.ready(), 30)
+    await eventually(lambda: amqp.health.ok)
     said = sealed()
     await broker.publisher("later").publish(said)
     assert (await read(subscriber, 1))[0].envelope == said
-    await eventually(lambda: amqp.health.ok)
 
 
 async def test_a_nack_breaks_the_promise_and_what_follows_is_given_back_in_order(amqp, rabbitmq_url):

@@ -28,7 +28,7 @@ def test_rabbitmq_listens_on_the_loopback_only_and_survives_kill_9(rabbitmq):
     assert listeners(rabbitmq.pid) == {"0100007F"}
     with pika.BlockingConnection(pika.URLParameters(rabbitmq.url)) as connection:
         connection.channel().queue_declare("kept", durable=True)
-    rabbitmq.ctl("eval", "mnesia:sync_log().")  # RabbitMQ 3 itself does this only every few seconds
+    rabbitmq.sync()
     pid = rabbitmq.pid
     rabbitmq.kill()
     assert not Path(f"/proc/{pid}").exists()
