@@ -1,20 +1,26 @@
 """What processes say of themselves: the last state of each, and the log of health events."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from broker import inbox
+from broker import inbox, outbox
+from broker.codec import envelope
 from broker.database import is_postgresql, now
 from broker.model import messages as m
 from broker.model.access import Access
+from broker.model.health import HealthEvent
 from broker.transport import Envelope
 from servers.smserver import events, tables
+from servers.smserver.configuration import SOURCE
 from servers.smserver.tables import health_event, node_state
+
+SILENT_S = 35
+"""Three reports of a process missed, and a little more."""
 
 
 def take_in(connection: Connection, envelopes: Sequence[Envelope]) -> None:
@@ -53,19 +59,39 @@ def take_in(connection: Connection, envelopes: Sequence[Envelope]) -> None:
 def _store_state(connection: Connection, state: m.NodeStateReported) -> bool:
     """Store a state unless a newer one is held. True when it says something new."""
     held = connection.execute(
-        sa.select(node_state.c.at, node_state.c.body).where(node_state.c.node_id == state.node_id)
+        sa.select(node_state.c.at, node_state.c.body, node_state.c.lost).where(node_state.c.node_id == state.node_id)
     ).one_or_none()
     if held is not None and held.at > state.at:
         return False
     body = state.model_dump(mode="json")
     insert = postgresql.insert if is_postgresql(connection) else sqlite.insert
-    values = {"at": state.at, "received_at": now(connection), "body": body}
+    values = {"at": state.at, "received_at": now(connection), "lost": False, "body": body}
+    if held is not None and held.lost:
+        _report(connection, HealthEvent.NODE_RESTORED, state.node_id, "It speaks again.")
     connection.execute(
         insert(node_state)
         .values(node_id=state.node_id, **values)
         .on_conflict_do_update(index_elements=["node_id"], set_=values)
     )
     return held is None or {**held.body, "at": None} != {**body, "at": None}
+
+
+def notice_silence(connection: Connection) -> None:
+    """Report the processes that have said nothing for too long, once each."""
+    silent = (
+        sa.update(node_state)
+        .where(node_state.c.received_at < now(connection) - timedelta(seconds=SILENT_S), node_state.c.lost.is_(False))
+        .values(lost=True)
+        .returning(node_state.c.node_id)
+    )
+    for node_id in connection.execute(silent).scalars().all():
+        _report(connection, HealthEvent.NODE_LOST, node_id, f"It has said nothing for {SILENT_S} seconds.")
+
+
+def _report(connection: Connection, event: HealthEvent, node_id: str, detail: str) -> None:
+    at = now(connection)
+    reported = m.HealthEventReported(node_id=SOURCE, event=event, subject=node_id, detail=detail, at=at)
+    outbox.put(connection, tables.outbox, [envelope(reported, source=SOURCE, time=at)])
 
 
 def states(connection: Connection, access: Access) -> list[dict[str, Any]]:

@@ -3,10 +3,11 @@
 import hmac
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from broker.model.resources import Server
+from broker.model.resources import Server, ServerRole
 from broker.trust.errors import TokenRefusedError
 from broker.trust.http import AUDIENCE
 from broker.trust.identity import PublicIdentity, asserted_id, check_assertion
@@ -14,7 +15,7 @@ from broker.trust.tokens import LIFETIME, SigningKeys, TokenIssuer
 from servers.smserver.audit import Author
 from servers.smserver.configuration import Configuration
 from servers.smserver.errors import ConflictError, ForbiddenError, SignInError
-from servers.smserver.site import load_one
+from servers.smserver.site import load_one, load_site
 from servers.smserver.store import Store
 from servers.smserver.tables import node_key
 
@@ -101,6 +102,16 @@ class Nodes:
         except TokenRefusedError as error:
             raise SignInError("The assertion is not accepted.", remedy=error.reason) from error
         return self._issuer.service(node_id, identity.role), int(LIFETIME["service"].total_seconds())
+
+    def gateway_addresses(self) -> frozenset[str]:
+        """The addresses of the gateways that have joined."""
+        with self._store.read() as connection:
+            servers = load_site(connection).every(Server)
+        return frozenset(
+            urlsplit(server.control_url).hostname or ""
+            for server in servers
+            if server.role == ServerRole.GATEWAY and server.enabled
+        )
 
     def allowed(self, node_id: str) -> bool:
         """Whether a process may use its service token."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -106,7 +107,7 @@ class SMServer:
         checker.update(keys.jwks())
         store = self._store = Store(settings.database_url("smserver"))
         self._outbox = OutboxStore(store.engine, tables.outbox)
-        relay = self._relay = Relay(self._outbox, self._broker, name="smserver", health=self._health)
+        relay = self._relay = Relay(self._outbox, self._broker, name="outbox", health=self._health)
         hub = EventHub(store)
 
         def committed() -> None:
@@ -142,9 +143,20 @@ class SMServer:
         self._spawn("state", take_in(state, store, conditions.take_in, committed))
         self._spawn("notices", drain(notices))
         self._spawn("tidy", self._tidy(store))
+        await self._watch(store, committed)
+
+    async def _watch(self, store: Store, committed: Callable[[], None]) -> None:
+        """Look after the database, and after processes that have fallen silent."""
+        listening_since = time.monotonic()
         while True:
             await asyncio.sleep(WATCH_S)
-            await self._look_at(store)
+            broker = self._health.report()["parts"].get("broker")
+            if not await self._look_at(store) or (broker and not broker["ok"]):
+                listening_since = time.monotonic()  # it is we who are deaf
+            elif time.monotonic() - listening_since > conditions.SILENT_S:
+                with contextlib.suppress(NotReadyError):
+                    await asyncio.to_thread(_notice_silence, store)
+                committed()
 
     async def _try_prepare(self, services: Services) -> bool:
         if not await self._look_at(services.store):
@@ -195,6 +207,11 @@ class SMServer:
 
 def _queue(row_name: str, partitions: int) -> BoundQueue:
     return next(queue for queue in queues_of("smserver", node="", partitions=partitions) if queue.row.name == row_name)
+
+
+def _notice_silence(store: Store) -> None:
+    with store.write() as connection:
+        conditions.notice_silence(connection)
 
 
 async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:

@@ -179,6 +179,7 @@ node_state = sa.Table(
     sa.Column("node_id", ID, primary_key=True),
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Column("received_at", UtcDateTime, nullable=False),
+    sa.Column("lost", sa.Boolean, nullable=False, server_default=sa.false(), comment="Silent for too long."),
     sa.Column("body", sa.JSON, nullable=False),
 )
 

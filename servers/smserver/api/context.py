@@ -1,8 +1,9 @@
 """What routes work with: the services behind the application, who asks, and the ETag of what they ask for."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Header, Request, Response
@@ -58,8 +59,13 @@ class Items(Value, Generic[Item]):
 
 
 def address_of(connection: HTTPConnection) -> str:
-    """From where somebody asks."""
-    return connection.client.host if connection.client else ""
+    """From where somebody asks. Only gateways of the site are believed when they say for whom they ask."""
+    peer = connection.client.host if connection.client else ""
+    said = connection.headers.get("X-Forwarded-For", "").split(",")[-1].strip()
+    if said and peer in _services(connection).nodes.gateway_addresses():
+        with suppress(ValueError):
+            return str(ip_address(said))
+    return peer
 
 
 def author_of(connection: HTTPConnection, user_id: str) -> Author:

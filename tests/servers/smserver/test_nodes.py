@@ -137,3 +137,19 @@ async def test_a_ticket_starts_one_camera_on_its_node(site, admin, node, tmp_pat
     checker.update((await admin.http.get("/.well-known/jwks.json")).json())
     claims = checker.check(ticket["ticket"], "ticket")
     assert (claims.sub, claims.camera, claims.node) == ("admin", "cam-1", "node-1")
+
+
+async def test_only_a_gateway_is_believed_when_it_says_for_whom_it_asks(site, admin):
+    async def address_of_wrong_sign_in():
+        await site.stranger().ask(
+            "POST",
+            "/sign-in",
+            {"user": "admin", "password": "a wrong guess"},
+            status=401,
+            headers={"X-Forwarded-For": "192.0.2.99"},
+        )
+        return (await admin.get("/audit"))["items"][0]["address"]
+
+    assert await address_of_wrong_sign_in() == "127.0.0.1"
+    await site.enrol(site.identity("gateway-1", ServerRole.GATEWAY))
+    assert await address_of_wrong_sign_in() == "192.0.2.99"

@@ -131,6 +131,7 @@ def upgrade() -> None:
         sa.Column("node_id", sa.String(length=63), nullable=False),
         sa.Column("at", UtcDateTime, nullable=False),
         sa.Column("received_at", UtcDateTime, nullable=False),
+        sa.Column("lost", sa.Boolean(), server_default=sa.false(), nullable=False, comment="Silent for too long."),
         sa.Column("body", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("node_id", name=op.f("pk_node_state")),
     )
