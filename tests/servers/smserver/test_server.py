@@ -1,20 +1,22 @@
 import asyncio
 import socket
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from broker.connect import connect
 from broker.database import migrate, open_database
 from broker.memory import Hub, MemoryBroker
 from broker.model import messages as m
-from broker.process import DatabaseSettings, Health
+from broker.process import BrokerSettings, DatabaseSettings, Health
 from servers.net.http import PortTakenError
 from servers.smserver.server import SMServer
 from servers.smserver.settings import SMServerGroup, SMServerSettings
 from servers.smserver.store import MIGRATIONS, SCHEMA
-from servers.smserver.tables import METADATA
+from servers.smserver.tables import METADATA, alarm_event
 
 
 def settings_with(tmp_path, url="", **group):
@@ -116,3 +118,36 @@ def test_the_migrations_make_the_tables_that_the_program_expects(database, reque
     engine.dispose()
     assert found == []
     assert counters == ["audit", "event", "revision"]
+
+
+async def test_on_rabbitmq_changes_go_out_and_alarms_come_in(rabbitmq_url, tmp_path, site):
+    settings = SMServerSettings(
+        data_dir=tmp_path / "cluster",
+        broker=BrokerSettings(url=rabbitmq_url),
+        smserver=SMServerGroup(port=0),
+    )
+    health = Health("smserver")
+    await asyncio.to_thread(migrate, settings.database_url("smserver"), SCHEMA, MIGRATIONS)
+    broker = connect(settings.broker, name="smserver", health=health)
+    await broker.start()
+    server = SMServer(settings, broker, health)
+    await server.start()
+    site.server, site.broker, embedded = server, broker, (site.server, site.broker)
+    try:
+        heard = await site.listen("dvrserver", "dvrserver.config").ready()
+        admin = await site.person("admin", server.first_password)
+        await admin.post("/profiles", {"id": "p", "name": "P"})
+        await site.eventually(lambda: any(change.kind() == "ProfileConfigured" for change in heard.heard), seconds=20)
+        ended = m.AlarmEnded(alarm_event_id="e1", alarm_id="door", at=datetime.now(UTC))
+        await site.say(ended)
+        await site.eventually(lambda: _stored(server), seconds=20)
+        await heard.close()
+    finally:
+        await server.close()
+        await broker.close()
+        site.server, site.broker = embedded
+
+
+def _stored(server):
+    with server._store.read() as connection:
+        return connection.execute(sa.select(alarm_event.c.id)).scalars().all() == ["e1"]
