@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # the stand-ins, shared by the modules of this folder
 
-from stand_ins import SMServerStandIn, receiver  # noqa: E402 - see above
+from stand_ins import SMServerStandIn, receiver
 
 from broker.codec import envelope
 from broker.database import migrate, open_database
@@ -56,10 +56,8 @@ def events():
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def database(request, tmp_path):
     """An engine on an empty, migrated database: every test that uses it runs on both."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/engine.db"
-    else:
-        url = request.getfixturevalue("postgres_url")
+    small = request.param == "sqlite"
+    url = f"sqlite:///{tmp_path}/engine.db" if small else request.getfixturevalue("postgres_url")
     migrate(url, SCHEMA, SCRIPTS)
     engine = open_database(url, SCHEMA)
     yield engine

@@ -12,6 +12,7 @@ from pathlib import Path
 from stand_ins import until
 
 from broker.connect import connect
+from broker.errors import PublishError
 from broker.process import Health
 from broker.topology import queues_of
 from workers.settings import EngineSettings
@@ -40,12 +41,12 @@ class Processes:
             **environment,
         }
 
-    def start(self, *arguments: str, app: str = "workers.app") -> subprocess.Popen:
+    def start(self, *arguments: str, app: str = "workers.app", **environment: str) -> subprocess.Popen:
         log = Path(self.settings.data_dir) / f"process-{len(self.logs)}.log"
         with log.open("w") as output:
             child = subprocess.Popen(
                 [sys.executable, "-m", "celery", "-A", app, *arguments],
-                env=self._environment,
+                env={**self._environment, **environment},
                 cwd=ROOT,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -55,8 +56,8 @@ class Processes:
         self.logs[child.pid] = log
         return child
 
-    def worker(self, name: str, queues: str, app: str = "workers.app") -> subprocess.Popen:
-        return self.start("worker", "-Q", queues, "-n", f"{name}@%h", "--loglevel", "INFO", app=app)
+    def worker(self, name: str, queues: str, app: str = "workers.app", **environment: str) -> subprocess.Popen:
+        return self.start("worker", "-Q", queues, "-n", f"{name}@%h", "--loglevel", "INFO", app=app, **environment)
 
     def log_of(self, child: subprocess.Popen) -> str:
         return self.logs[child.pid].read_text()
@@ -113,7 +114,7 @@ class Bus:
                     try:
                         await self._publisher.publish(envelope)
                         break
-                    except Exception:
+                    except PublishError:
                         await asyncio.sleep(0.2)
 
         self._call(publish())

@@ -44,7 +44,7 @@ class Receiver:
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_GET = do_POST = do_PUT = do_DELETE = _take
+            do_GET = do_POST = do_PUT = do_DELETE = _take  # noqa: N815 - http.server's names
 
             def log_message(self, *_args) -> None:
                 pass

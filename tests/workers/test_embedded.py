@@ -65,10 +65,11 @@ async def test_motion_becomes_an_alarm_and_its_actions_are_performed_and_announc
 
     listener = asyncio.create_task(listen())
     await publisher.publish(events.activated())
-    await asyncio.to_thread(until, lambda: http.requests)
+    await asyncio.to_thread(until, lambda: http.requests and smserver.to(f"{API}/orders/"))
     await publisher.publish(events.ended())
     kinds = {"AlarmRaised", "AlarmEnded", "ActionPerformed"}
-    await asyncio.to_thread(until, lambda: len(facts) >= 5 and kinds <= {fact.kind() for fact in facts})
+    await asyncio.to_thread(until, lambda: len(smserver.to(f"{API}/orders/")) == 2)
+    await asyncio.to_thread(until, lambda: len(facts) == 5 and kinds == {fact.kind() for fact in facts})
     orders = smserver.to(f"{API}/orders/")
     listener.cancel()
     await broker.close()

@@ -4,11 +4,12 @@ import threading
 
 import pytest
 from processes import Bus, Processes
-from stand_ins import alarm, receiver, until
+from sqlalchemy import func, select
+from stand_ins import alarm, receiver
 
-from broker.database import migrate
+from broker.database import migrate, open_database
 from workers.settings import EngineSettings
-from workers.tables import SCHEMA, SCRIPTS
+from workers.tables import SCHEMA, SCRIPTS, alarm_event, outbox
 
 ACTIONS = "actions.high,actions.average,actions.low"
 
@@ -71,3 +72,68 @@ def test_a_killed_worker_loses_no_action_and_repeats_none_that_is_keyed(processe
     assert len(http.requests) == 2
     assert set(http.keys) == {performed[0].action_id}
     assert [request["headers"]["Vigil-Attempt"] for request in http.requests] == ["1", "2"]
+
+
+@pytest.fixture
+def database(cluster):
+    engine = open_database(cluster.database_url(SCHEMA), SCHEMA)
+    yield engine
+    engine.dispose()
+
+
+def number_of(database, table, *conditions):
+    with database.connect() as connection:
+        return connection.scalar(select(func.count()).select_from(table).where(*conditions))
+
+
+def _crash_before_announcing(processes, bus, database, events, broken):
+    """An alarm is committed by an engine that is killed before it announces anything; another takes over."""
+    victim = processes.worker("engine-1", "engine", app="broken_engine", BROKEN=broken)
+    bus.publish(events.activated("cam-1"))
+    until(lambda: number_of(database, alarm_event), 60)
+    processes.kill(victim)
+    assert bus.heard("AlarmRaised") == []
+    processes.worker("engine-2", "engine")
+
+
+def test_what_was_committed_is_announced_though_its_worker_was_killed_before(
+    processes, bus, smserver, events, database
+):
+    smserver.configure(alarm())
+    _crash_before_announcing(processes, bus, database, events, "relay")
+    (raised,) = bus.wait_for("AlarmRaised", 1)
+    assert raised.alarm_id == "alarm-1"
+    until(lambda: number_of(database, outbox) == 0)
+
+
+def test_without_the_outbox_the_announcement_is_lost(processes, bus, smserver, events, database):
+    """The negative control of the test above."""
+    smserver.configure(alarm(), alarm("alarm-2", "cam-2"))
+    _crash_before_announcing(processes, bus, database, events, "relay,outbox")
+    bus.publish(events.activated("cam-2"))
+    assert [fact.alarm_id for fact in bus.wait_for("AlarmRaised", 1)] == ["alarm-2"]
+
+
+def _crash_before_acknowledging(processes, bus, database, events, broken=""):
+    """Motion that began and ended is committed, and the engine killed before it has acknowledged the events."""
+    hang = ",".join(filter(None, ("acknowledge", broken)))
+    victim = processes.worker("engine-1", "engine", app="broken_engine", BROKEN=hang)
+    bus.publish(events.activated("cam-1"))
+    until(lambda: number_of(database, alarm_event), 60)
+    processes.kill(victim)
+    victim = processes.worker("engine-2", "engine", app="broken_engine", BROKEN=broken or "nothing")
+    bus.publish(events.ended("cam-1"))
+    until(lambda: number_of(database, alarm_event, alarm_event.c.state == "ended"), 60)
+    bus.publish(events.activated("cam-2"))  # it is behind the others: when it is done, they are
+    until(lambda: number_of(database, alarm_event, alarm_event.c.source_id == "cam-2"), 60)
+
+
+@pytest.mark.parametrize(("broken", "noted"), [("", 1), ("inbox", 2)])
+def test_an_event_that_was_committed_and_not_acknowledged_counts_once_thanks_to_the_inbox(
+    broken, noted, processes, bus, smserver, events, database
+):
+    smserver.configure(alarm(), alarm("alarm-2", "cam-2"))
+    _crash_before_acknowledging(processes, bus, database, events, broken)
+    with database.connect() as connection:
+        row = connection.execute(select(alarm_event).where(alarm_event.c.source_id == "cam-1")).one()
+    assert row.triggered == noted

@@ -1,0 +1,49 @@
+"""The Celery application with parts taken out, for tests that show what the parts are there for.
+
+BROKEN names them: `relay` announces nothing, `acknowledge` hangs between commit and acknowledgement, `inbox` takes every
+delivery for a new one, `outbox` announces from memory after the commit, so what a crash finds there is gone.
+"""
+
+import asyncio
+import os
+import time
+
+import workers.engine
+import workers.store.intake
+import workers.store.lifecycle
+from workers.app import app
+from workers.store import quarantine
+
+__all__ = ["app"]
+
+BROKEN = os.environ["BROKEN"].split(",")
+
+
+class SilentRelay:
+    def __init__(self, *_args, **_options):
+        pass
+
+    def wake(self):
+        pass
+
+    async def run(self):
+        await asyncio.Event().wait()
+
+
+_take_in = workers.store.intake.Intake.take_in
+
+
+def _take_in_and_hang(self, envelopes, alarms):
+    _take_in(self, envelopes, alarms)
+    time.sleep(600)
+
+
+if "relay" in BROKEN:
+    workers.engine.Relay = SilentRelay
+if "acknowledge" in BROKEN:
+    workers.store.intake.Intake.take_in = _take_in_and_hang
+if "inbox" in BROKEN:
+    workers.store.intake.accept = lambda _connection, _table, ids: frozenset(ids)
+    quarantine.known = lambda _engine, _ids: frozenset()
+if "outbox" in BROKEN:
+    workers.store.lifecycle.put = lambda *_args: None
