@@ -121,7 +121,10 @@ class RtspServer:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise PortTakenError(self.host, self.port, self._setting) from error
-            raise
+            where = f"; choose another address with {self._setting.rpartition('__')[0]}__HOST" if self._setting else ""
+            raise OSError(
+                error.errno, f"{self.host}:{self.port} cannot be listened on ({error.strerror}){where}"
+            ) from error
         self.port = self._server.sockets[0].getsockname()[1]
         self._look_after()
 

@@ -122,6 +122,7 @@ class H264Depacketiser:
         self._wait = True
         """Whether to wait for a key frame."""
         self._sets: dict[tuple[int, int], bytes] = {}
+        self._sps = b""
         self._prefix = b""
         self._changed = False
         for nal in (format_.sps, format_.pps):
@@ -291,15 +292,16 @@ class H264Depacketiser:
         if len(self._sets) >= MAX_PARAMETER_SETS and key not in self._sets:
             self._sets.clear()
         self._sets[key] = nal
+        if kind == SPS:
+            self._sps = nal
         ordered = [self._sets[name] for name in sorted(self._sets)]
         self._prefix = b"".join(len(each).to_bytes(4, "big") + each for each in ordered)
         self._changed = True
 
     def _new_format(self) -> H264Format | None:
         """The format, when the parameter sets differ from those before; none while they are incomplete."""
-        kept = sorted(self._sets)
-        sps = next((self._sets[key] for key in kept if key[0] == SPS), b"")
-        pps = next((self._sets[key] for key in kept if key[0] == PPS), b"")
+        # Of several, the newest SPS (a camera may change size under a new id) and the PPS with the lowest id.
+        sps, pps = self._sps, next((self._sets[key] for key in sorted(self._sets) if key[0] == PPS), b"")
         if not (sps and pps):
             return None
         self._changed = False

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from servers.net import live as live_module
+from servers.net import rtsp_server
 from servers.net.errors import PortTakenError, UnavailableError
 from servers.net.rtsp_client import RtspRefusedError, play
 from servers.net.rtsp_server import RtspServer
@@ -203,11 +204,13 @@ async def test_sessions_are_listed_and_ended_by_id_or_by_who(camera, eventually)
     ],
     ids=["garbage", "endless headers", "huge frame", "another version"],
 )
-async def test_a_broken_peer_ends_only_its_own_session_and_the_log_says_why(camera, caplog, data, status):
+async def test_a_broken_peer_ends_only_its_own_session_and_the_log_says_why(camera, monkeypatch, data, status):
     camera.push()
     async with player(camera.server) as good, player(camera.server) as bad:
         await good.set_up(camera.url)
         await good.ask("PLAY", camera.url)
+        logged = []
+        monkeypatch.setattr(rtsp_server.log, "warning", lambda event, **fields: logged.append((event, fields)))
         bad.writer.write(data)
         answer = await bad.reader.read()
         assert answer.startswith(b"RTSP/1.0 " + status)
@@ -215,6 +218,10 @@ async def test_a_broken_peer_ends_only_its_own_session_and_the_log_says_why(came
         for _ in range(5):
             await good.frame()
         assert (await good.ask("OPTIONS", camera.url))[0] == 200
+    ((event, fields),) = logged
+    assert event == "stream client broke the protocol"
+    assert fields["peer"] == "127.0.0.1"
+    assert fields["reason"]
 
 
 async def test_a_client_that_asks_nothing_is_closed_but_not_one_that_plays(make_camera, serving):

@@ -135,6 +135,15 @@ def test_new_parameter_sets_make_a_new_format():
     assert again.format is None
 
 
+def test_a_new_size_under_another_id_is_seen():
+    camera = Camera()
+    camera.say(SPS, PPS, key())
+    under_id_one = bytes.fromhex("67640028") + b"\x56\xb3" + OTHER_SPS[6:]
+    (got,) = camera.say(under_id_one, key())
+    assert got.format is not None
+    assert got.format.sps == under_id_one
+
+
 def test_a_stream_without_described_parameter_sets_begins_when_they_come():
     camera = Camera(H264Format(sps=b"", pps=b""))
     assert camera.say(key()) == []
