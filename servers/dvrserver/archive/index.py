@@ -134,10 +134,6 @@ class Index:
         """One segment, with its table."""
         return next(iter(self._rows("id = ?", (segment_id,))), None)
 
-    def everything(self) -> list[Row]:
-        """All segments with their tables, for checks."""
-        return self._rows("1", ())
-
     def between(self, camera_id: str, stream: str, start_us: int, end_us: int, *, tables: bool) -> list[Row]:
         """Segments that touch a stretch of time, oldest first. Without `tables` only those with gaps have theirs."""
         return self._rows(

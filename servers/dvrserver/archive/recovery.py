@@ -16,16 +16,20 @@ log = logger(__name__)
 SUFFIX = ".mp4"
 
 
-def files(root: Path) -> Iterator[Path]:
-    """All segment files: camera/stream/day/name.mp4."""
+def files(root: Path) -> Iterator[str]:
+    """All segment files from the archive's folder on: camera/stream/day/name.mp4."""
+    # Plain strings: a month of eight cameras is a hundred thousand files, and the node waits for this at its start.
     for camera in _folders(root):
-        for stream in _folders(camera):
-            for day in _folders(stream):
-                yield from sorted(path for path in day.iterdir() if path.suffix == SUFFIX)
+        for stream in _folders(root / camera):
+            for day in _folders(root / camera / stream):
+                folder = f"{camera}/{stream}/{day}"
+                names = os.listdir(root / folder)  # noqa: PTH208 - see above
+                yield from (f"{folder}/{name}" for name in sorted(names) if name.endswith(SUFFIX))
 
 
-def _folders(path: Path) -> list[Path]:
-    return sorted(child for child in path.iterdir() if child.is_dir())
+def _folders(path: Path) -> list[str]:
+    with os.scandir(path) as found:
+        return sorted(entry.name for entry in found if entry.is_dir(follow_symlinks=False))
 
 
 def scan_file(path: Path, *, verify_from: int | None = None) -> Scan:
@@ -89,12 +93,11 @@ def recover(root: Path, index: Index, *, rebuilt: bool) -> Recovery:
     paths = set(known.values())
     on_disk: set[str] = set()
     completed, unreadable, rows, torn = [], [], [], 0
-    for path in files(root):
-        relative = str(path.relative_to(root))
+    for relative in files(root):
         on_disk.add(relative)
         if relative in paths and relative not in unfinished:
             continue
-        row, cut = _read_back(root, path, unfinished.get(relative))
+        row, cut = _read_back(root, root / relative, unfinished.get(relative))
         torn += cut
         if row is None:
             unreadable.append(relative)
@@ -153,21 +156,21 @@ def _protect_all(index: Index, rows: list[Row]) -> None:
 def check(root: Path, index: Index) -> list[str]:
     """Compare every closed row with its file; a sentence per difference."""
     problems = []
-    rows = {row.path: row for row in index.everything()}
-    for path in files(root):
-        relative = str(path.relative_to(root))
-        row = rows.pop(relative, None)
+    known = {path: id_ for id_, path in index.paths().items()}
+    for relative in files(root):
+        id_ = known.pop(relative, None)
+        row = index.find(id_) if id_ is not None else None
         if row is None:
             problems.append(f"{relative} is not in the index")
             continue
         if not row.closed:
             continue
         try:
-            found = row_of(root, path, scan_file(path, verify_from=0))
+            found = row_of(root, root / relative, scan_file(root / relative, verify_from=0))
         except (Mp4Error, OSError) as error:
             problems.append(f"{relative} cannot be read: {error}")
             continue
         if found is None or found[:10] != row[:10]:
             problems.append(f"{relative} holds something else than the index says")
-    problems += [f"{relative} is missing" for relative, row in rows.items() if row.closed]
+    problems += [f"{relative} is missing" for relative in known]
     return problems

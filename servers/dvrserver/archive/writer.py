@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from servers.dvrserver.archive.values import GAP_US, MAX_SEGMENT_US
 from servers.dvrserver.archive.volume import OpenSegment, Piece, Volume
-from servers.wire.media import AccessUnit, Format
+from servers.wire.media import AccessUnit, Format, H264Format
 from servers.wire.mp4 import Label, Run, Sample, fragment, init_segment
 
 SECOND_US = 1_000_000
@@ -15,6 +15,10 @@ FIRST_DURATION_US = 40_000
 """How long a picture is taken to last when nothing follows it."""
 SNAP_US = 25_000
 """Sound whose time is so close to the end of the sound before it is put right there: rounding makes no clicks."""
+AAC_FRAME = 1024
+"""Samples in an AAC frame (ISO/IEC 14496-3, section 4.5.1.1)."""
+MIN_SPS = 4
+"""Bytes; a sequence parameter set begins with profile, constraints and level."""
 MAX_PENDING = 2048
 """Units of sound that wait for a picture."""
 
@@ -93,6 +97,10 @@ class SegmentWriter:
             self._end(time_us)
             if changed and unit.format is not None:
                 self.formats = (*self.formats[: self._lead], unit.format, *self.formats[self._lead + 1 :])
+            lead = self.formats[self._lead]
+            if isinstance(lead, H264Format) and len(lead.sps) < MIN_SPS:
+                # No file can begin yet: neither the camera's description nor a picture has said what comes.
+                return
             self._segment = OpenSegment(self._label.camera_id, self._label.stream, time_us)
             self._start_us = self._fragment_start_us = time_us
             self._sequence = 0
@@ -180,7 +188,3 @@ class SegmentWriter:
             end += usual
         self._next_tick[track] = end
         return Run(track, max(begin, 0), samples)
-
-
-AAC_FRAME = 1024
-"""Samples in an AAC frame (ISO/IEC 14496-3, section 4.5.1.1)."""
