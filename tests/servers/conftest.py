@@ -30,32 +30,38 @@ class Film:
         """A bright bar that moves over a grey wall."""
         return self.encode(_bars(width, height, pictures), fps=fps, gop=gop, start_us=start_us)
 
-    def encode(self, pictures: Iterable[np.ndarray], *, fps=25, gop=25, start_us=START_US):
-        encoder, units, format_ = None, [], None
+    def encode(self, pictures: Iterable[np.ndarray], *, fps=25, gop=25, b_frames=0, start_us=START_US):
+        """In coding order, which with B frames is not that of the pictures."""
+        encoder, packets, units, format_ = None, [], [], None
         for number, luma in enumerate(pictures):
             if encoder is None:
                 encoder = CodecContext.create("libx264", "w")
                 encoder.height, encoder.width = luma.shape
                 encoder.pix_fmt, encoder.time_base, encoder.framerate = "yuv420p", Fraction(1, fps), fps
                 encoder.thread_count = 1
-                encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "g": str(gop), "keyint_min": str(gop)}
+                encoder.options = {"preset": "ultrafast", "g": str(gop), "keyint_min": str(gop), "bf": str(b_frames)}
+                if not b_frames:
+                    encoder.options = {**encoder.options, "tune": "zerolatency"}
             frame = av.VideoFrame.from_ndarray(luma, format="gray").reformat(format="yuv420p")
             frame.pts = number
-            for packet in encoder.encode(frame):
-                nals = [nal.rstrip(b"\0") for nal in re.split(b"\0\0\1", bytes(packet))[1:]]
-                kinds = {nal[0] & 31: nal for nal in nals}
-                if format_ is None:
-                    size = picture_size(kinds[7])
-                    format_ = H264Format(sps=kinds[7], pps=kinds[8], width=size.width, height=size.height)
-                units.append(
-                    AccessUnit(
-                        track=0,
-                        timestamp=len(units) * 90_000 // fps,
-                        key=5 in kinds,
-                        data=b"".join(len(nal).to_bytes(4, "big") + nal for nal in nals),
-                        received_us=start_us + len(units) * 1_000_000 // fps,
-                    )
+            packets += encoder.encode(frame)
+        assert encoder is not None
+        packets += encoder.encode(None)
+        for packet in packets:
+            nals = [nal.rstrip(b"\0") for nal in re.split(b"\0\0\1", bytes(packet))[1:]]
+            kinds = {nal[0] & 31: nal for nal in nals}
+            if format_ is None:
+                size = picture_size(kinds[7])
+                format_ = H264Format(sps=kinds[7], pps=kinds[8], width=size.width, height=size.height)
+            units.append(
+                AccessUnit(
+                    track=0,
+                    timestamp=len(units) * 90_000 // fps,
+                    key=5 in kinds,
+                    data=b"".join(len(nal).to_bytes(4, "big") + nal for nal in nals),
+                    received_us=start_us + len(units) * 1_000_000 // fps,
                 )
+            )
         return format_, units
 
     def sound(self, seconds=2.0, *, rate=48_000, start_us=START_US):

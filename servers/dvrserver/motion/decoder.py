@@ -65,6 +65,8 @@ class Watched:
 
     def __init__(self, told: dict[str, Any]) -> None:
         self._decoder = h264()
+        self._alone = False
+        """The last batch was a single key frame: only key frames come."""
         self._state = State(bool(told["active"]), int(told["moved_us"]), int(told["moved_us"]), ())
         settings = Settings(**{**told["settings"], "hidden": tuple(told["settings"]["hidden"])})
         self._detector = Detector(settings, active=self._state.active, moved_us=self._state.moved_us)
@@ -79,6 +81,14 @@ class Watched:
             with suppress(av.error.FFmpegError):
                 for decoded in self._decoder.decode(Packet(annex_b(data))):
                     frame = decoded
+        alone = len(units) == 1 and units[0][1]
+        if alone and self._alone:
+            # With B frames a decoder holds pictures back until later ones come, here whole GOPs later.
+            with suppress(av.error.FFmpegError):
+                for decoded in self._decoder.decode(None):
+                    frame = decoded
+            self._decoder.flush_buffers()
+        self._alone = alone
         if look and frame is not None:
             verdict = self._detector.look(luma(frame), units[-1][0])
             self._state = State(verdict.active, verdict.at_us, verdict.moved_us, verdict.cells)

@@ -158,6 +158,25 @@ async def test_a_decoder_that_is_killed_loses_no_trigger(pool, quiet_then_walker
     assert pause_s < 10, "it takes two seconds at most on a machine that is not busy with tests"
 
 
+@pytest.mark.parametrize("b_frames", [0, 2])
+async def test_key_frames_alone_are_looked_at_without_delay(pool, film, b_frames):
+    def pictures():
+        for number in range(120):
+            picture = np.full((144, 176), 90, np.uint8)
+            if number >= 60:
+                picture[60:110, number : number + 20] = 220
+            yield picture
+
+    _, units = film.encode(pictures(), fps=10, gop=10, b_frames=b_frames)
+    keys = [unit for unit in units if unit.key]
+    made = await pool()
+    made.watch("gate", MotionDetection())
+    await feed(made, "gate", keys[:8])
+    await until(lambda: made.events)
+    # The first key frame with the walker is the seventh, and the eighth confirms it.
+    assert made.events[0][2] == keys[6].received_us
+
+
 async def test_motion_that_goes_on_across_a_crash_is_told_of_once(pool, film):
     _, units = film.bars(200, fps=10, gop=20, width=176, height=144)
     made = await pool()
