@@ -1,7 +1,7 @@
 """The Celery application with parts taken out, for tests that show what the parts are there for.
 
-BROKEN names them: `relay` announces nothing, `acknowledge` hangs between commit and acknowledgement, `inbox` takes every
-delivery for a new one, `outbox` announces from memory after the commit, so what a crash finds there is gone.
+BROKEN names them: `relay` announces nothing, `acknowledge` hangs between commit and acknowledgement, `inbox` takes
+every delivery for a new one, `outbox` keeps no announcement.
 """
 
 import asyncio
