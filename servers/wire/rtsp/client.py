@@ -5,10 +5,11 @@ are none, writing what `data_to_send` returns after every step. Errors are the `
 for who configured the source.
 """
 
+import re
 from collections import deque
 from dataclasses import dataclass, replace
 from enum import Enum
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from servers.wire import sdp
 from servers.wire.media import Format
@@ -205,6 +206,7 @@ class ClientConnection:
         self._asked_cseq = self._send(request)
 
     def _send(self, request: Request) -> int:
+        request = replace(request, uri=_escaped(request.uri))
         self._cseq += 1
         fields = [("CSeq", str(self._cseq)), ("User-Agent", "Vigil"), *request.headers]
         if self.session:
@@ -390,6 +392,11 @@ def resolve(base: str, control: str) -> str:
     if control.lower().startswith(("rtsp://", "rtsps://")):
         return control
     return f"{base.rstrip('/')}/{control.lstrip('/')}"
+
+
+def _escaped(uri: str) -> str:
+    """An address that stays one word in a request line, whatever the source or the operator wrote into it."""
+    return re.sub(r"[^\x21-\x7e]", lambda found: quote(found[0]), uri)
 
 
 def _chosen(described: sdp.Description, *, audio: bool) -> list[sdp.Media]:

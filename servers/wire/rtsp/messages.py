@@ -1,9 +1,11 @@
 """Requests and responses as values, each serialised where it is defined; parser.py reads them."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 VERSION = "RTSP/1.0"
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 # RFC 2326, 7.1.1, as far as used here.
 REASONS = {
@@ -71,7 +73,7 @@ class Headers:
 
 def _one_line(value: str) -> str:
     """A value that cannot begin a header of its own, whatever it was built from."""
-    return value.replace("\r", " ").replace("\n", " ")
+    return _CONTROL.sub(" ", value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -267,6 +267,11 @@ def test_the_content_base_is_the_base_of_controls():
     ]
 
 
+def test_an_address_with_spaces_stays_one_word():
+    _, (request,), _ = converse(url="rtsp://h/my camera")
+    assert request.uri == "rtsp://h/my%20camera"
+
+
 def refused(status, **headers):
     return Response(status, Headers({"CSeq": "1", **headers})).serialise()
 
