@@ -163,6 +163,10 @@ class Volume:
                 self._write(item)
             except OSError as error:
                 self._fail(segment, f"footage cannot be written to {self.root}: {error.strerror}; {_remedy(error)}")
+            except Exception:
+                # The thread serves all cameras: whatever is wrong with one segment must not end it.
+                log.exception("segment not written", camera_id=segment.camera_id, stream=segment.stream)
+                self._fail(segment, "footage cannot be written for a reason nobody thought of; see the log")
             else:
                 if self._failing.pop((segment.camera_id, segment.stream), None) is not None:
                     log.info("recording works again", camera_id=segment.camera_id, stream=segment.stream)
@@ -235,7 +239,10 @@ class Volume:
 
     def _sync_all(self) -> None:
         while not self._stop.wait(self._sync_s):
-            self._sync()
+            try:
+                self._sync()
+            except Exception:
+                log.exception("sync round failed")
 
     def _sync(self) -> None:
         with self._lock:

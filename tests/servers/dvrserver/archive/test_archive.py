@@ -161,6 +161,19 @@ def test_a_clock_that_runs_through_the_same_moment_twice_overwrites_nothing(open
     assert archive.check() == []
 
 
+def test_a_segment_that_cannot_be_named_does_not_stop_the_others(opened, film):
+    states = []
+    archive = opened(on_state=lambda *state: states.append(state))
+    video, pictures = film.bars(50)
+    writer = archive.writer("yard", "main", (video,))
+    writer.write(pictures, [1 << 60 for _ in pictures])
+    writer.close()
+    record(archive, (video,), pictures)
+    closed(archive, 1)
+    assert [state[0] for state in states] == ["yard"]
+    assert len(archive.timeline("gate", 0, EVER)) == 1
+
+
 # --- orders and expiry
 
 

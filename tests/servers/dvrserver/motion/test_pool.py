@@ -248,6 +248,21 @@ async def test_a_decoder_that_falls_behind_skips_to_a_key_frame_and_memory_stays
     assert made.restarts == 0
 
 
+async def test_a_decoder_that_hangs_is_ended_and_what_it_held_is_replayed(pool, quiet_then_walker, monkeypatch):
+    monkeypatch.setattr("servers.dvrserver.motion.pool.HANG_S", 0.5)
+    _, units = quiet_then_walker
+    made = await pool()
+    made.watch("gate", MotionDetection())
+    await feed(made, "gate", units[:48])
+    await until(lambda: caught_up(made, "gate"))
+    os.kill(made.pids[0], signal.SIGSTOP)
+    for unit in units[48:66]:
+        made.feed("gate", [unit])
+    await until(lambda: made.restarts == 1)
+    await until(lambda: made.events)
+    assert made.events[0][:2] == ("gate", True)
+
+
 async def test_sixteen_cameras_share_a_process_and_more_get_at_most_one_per_core(pool, film):
     _, units = film.bars(2, width=176, height=144)
     made = await pool(processes=2)
