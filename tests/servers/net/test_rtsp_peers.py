@@ -80,7 +80,19 @@ async def test_gstreamer_plays_what_it_asked_for_by_udp(running):
     need("gst-launch-1.0")
     status, _, errors = await run(
         *("gst-launch-1.0", "-q", "rtspsrc", f"location={running.url}", "latency=0", "!"),
-        *("rtph264depay", "!", "h264parse", "!", "avdec_h264", "!", "fakesink", "num-buffers=40", "sync=false"),
+        *(
+            "application/x-rtp,media=video",
+            "!",
+            "rtph264depay",
+            "!",
+            "h264parse",
+            "!",
+            "avdec_h264",
+            "!",
+            "fakesink",
+            "num-buffers=40",
+            "sync=false",
+        ),
     )
     assert status == 0, errors
 
@@ -144,7 +156,15 @@ async def test_ordinary_players_pass_the_digest(make_camera, serving, player):
             "ffprobe": ("ffprobe", "-v", "error", "-rtsp_transport", "tcp", address),
             "gst-launch-1.0": (
                 *("gst-launch-1.0", "-q", "rtspsrc", f"location={served.url}", "user-id=ada", "user-pw=right", "!"),
-                *("rtph264depay", "!", "fakesink", "num-buffers=20", "sync=false"),
+                *(
+                    "application/x-rtp,media=video",
+                    "!",
+                    "rtph264depay",
+                    "!",
+                    "fakesink",
+                    "num-buffers=20",
+                    "sync=false",
+                ),
             ),
         }[player]
         status, _, errors = await run(*command)
