@@ -6,6 +6,7 @@ Nothing that is installed as a service is touched.
 
 import base64
 import contextlib
+import logging
 import os
 import secrets
 import shutil
@@ -276,16 +277,17 @@ class LocalRabbitMQ(_Service):
         }
 
     def _answers(self) -> bool:
-        """Whether it speaks AMQP (an open port alone is too early) and, if asked for, manages."""
+        """Whether one can sign in (port and protocol are there before the virtual host is), and manage."""
+        import pika  # noqa: PLC0415 - only who runs RabbitMQ needs its client
+        from pika.exceptions import AMQPError  # noqa: PLC0415 - the same
+
+        logging.getLogger("pika").setLevel(logging.CRITICAL)  # it reports each early try with a traceback
         try:
-            with socket.create_connection((LOOPBACK, self.port), timeout=2) as connection:
-                connection.settimeout(2)
-                connection.sendall(b"AMQP\x00\x00\x09\x01")
-                if connection.recv(1) != b"\x01":
-                    return False
+            socket.create_connection((LOOPBACK, self.port), timeout=2).close()
+            pika.BlockingConnection(pika.URLParameters(self.url)).close()
             if self._management:
                 socket.create_connection((LOOPBACK, self.management_port), timeout=2).close()
-        except OSError:
+        except (OSError, AMQPError):
             return False
         return True
 

@@ -11,14 +11,19 @@ import psycopg
 from vigil.local_services import LocalPostgreSQL, LocalRabbitMQ
 
 
+def socket_behind(link):
+    with contextlib.suppress(OSError):  # files come and go while we look
+        return str(link.readlink()).removeprefix("socket:[").removesuffix("]")
+    return ""
+
+
 def listeners(group):
     """Local addresses, in hexadecimal, of the listening sockets of a process group."""
     inodes = set()
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if os.getpgid(int(process.name)) == group:
-                links = [str(link.readlink()) for link in (process / "fd").iterdir()]
-                inodes |= {link[8:-1] for link in links if link.startswith("socket:[")}
+                inodes |= {inode for link in (process / "fd").iterdir() if (inode := socket_behind(link))}
     rows = [line.split() for table in ("tcp", "tcp6") for line in Path("/proc/net", table).read_text().splitlines()[1:]]
     return {row[1].rsplit(":", 1)[0] for row in rows if row[3] == "0A" and row[9] in inodes}
 
@@ -27,14 +32,19 @@ def test_rabbitmq_listens_on_the_loopback_only_and_survives_kill_9(rabbitmq):
     rabbitmq.start()
     assert listeners(rabbitmq.pid) == {"0100007F"}
     with pika.BlockingConnection(pika.URLParameters(rabbitmq.url)) as connection:
-        connection.channel().queue_declare("kept", durable=True)
+        channel = connection.channel()
+        channel.queue_declare("kept", durable=True, arguments={"x-queue-type": "quorum"})
+        channel.confirm_delivery()
+        channel.basic_publish("", "kept", b"message", pika.BasicProperties(delivery_mode=2))
     rabbitmq.sync()
     pid = rabbitmq.pid
     rabbitmq.kill()
     assert not Path(f"/proc/{pid}").exists()
     rabbitmq.start()
     with pika.BlockingConnection(pika.URLParameters(rabbitmq.url)) as connection:
-        connection.channel().queue_declare("kept", passive=True)
+        channel = connection.channel()
+        assert next(channel.consume("kept", inactivity_timeout=20))[2] == b"message"
+        channel.cancel()
         connection.channel().queue_delete("kept")
 
 
