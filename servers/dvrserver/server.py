@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from broker.journal import Journal
 from broker.model.base import Priority
@@ -23,7 +25,6 @@ from servers.dvrserver.archive import Archive, RecordingError, Retention
 from servers.dvrserver.cameras import Cameras
 from servers.dvrserver.capture import Capture
 from servers.dvrserver.configuration import Configuration, server_addresses
-from servers.dvrserver.control import Parts, make_app
 from servers.dvrserver.footage import Footage
 from servers.dvrserver.motion import MotionPool
 from servers.dvrserver.orders import Orders
@@ -32,9 +33,10 @@ from servers.dvrserver.sessions import follow_sessions
 from servers.dvrserver.settings import DVRServerSettings
 from servers.dvrserver.streams import Streams
 from servers.dvrserver.triggers import Triggers
-from servers.net.http import HttpServer
-from servers.net.policy import Policies
 from servers.net.rtsp_server import RtspServer
+
+if TYPE_CHECKING:
+    from servers.net.http import HttpServer
 
 log = logger(__name__)
 
@@ -103,11 +105,7 @@ class DVRServer:
         triggers.start()
         stack.push_async_callback(asyncio.to_thread, triggers.close)
         archive = await self._open_archive(stack)
-        motion = MotionPool(
-            triggers.motion,
-            processes=own.decoder_processes,
-            on_problem=self._motion_problem,
-        )
+        motion = MotionPool(triggers.motion, processes=own.decoder_processes, on_problem=self._motion_problem)
         stack.push_async_callback(motion.close)
         await motion.start()
         egress = EgressPolicy(settings.egress.allow, lambda: server_addresses(replica))
@@ -145,24 +143,7 @@ class DVRServer:
         await streams.start()
         cameras.reconcile()  # pictures come while the control port is being set up
 
-        parts = Parts(
-            state=reports.state,
-            exists=lambda camera_id: camera_id in cameras.configured(),
-            footage=Footage(archive, motion, cameras.find),
-            orders=Orders(archive),
-            health=self._health,
-        )
-        policies = Policies(checker, replica.access, lambda id_: _enabled(replica, id_))
-        control = HttpServer(
-            make_app(policies, parts),
-            own.host,
-            own.control_port,
-            tls=settings.tls,
-            setting="VIGIL_DVRSERVER__CONTROL_PORT",
-        )
-        stack.push_async_callback(control.close)
-        await control.start()
-
+        control = await self._open_control(stack, checker, replica, archive, motion)
         self.control_url = control.url.replace(own.host, self._advertised) if own.advertise_host else control.url
         scheme = "rtsps" if streams.tls else "rtsp"
         self.stream_url = f"{scheme}://{self._advertised}:{streams.port}"
@@ -179,6 +160,7 @@ class DVRServer:
         self._keep("configuration", lambda: configuration.run(self.control_url, self.stream_url))
         self._keep("sessions", lambda: follow_sessions(settings, self._broker, checker, streams))
         self._keep("expiry", lambda: self._expire(archive, cameras))
+        self._keep("journal", lambda: self._watch_journal(journal, reports))
         reports.health(HealthEvent.PROCESS_STARTED)
         self._keep("reports", reports.run)
         metrics.watch(self)
@@ -194,6 +176,37 @@ class DVRServer:
         own = self._settings.dvrserver
         host = own.advertise_host or own.host
         return f"[{host}]" if ":" in host else host
+
+    async def _open_control(
+        self, stack: AsyncExitStack, checker: TokenChecker, replica: Replica, archive: Archive, motion: MotionPool
+    ) -> "HttpServer":
+        """The control port. FastAPI is loaded on a thread, so that pictures come meanwhile."""
+        cameras, reports = self._cameras, self._reports
+        assert cameras is not None
+        assert reports is not None
+        await asyncio.to_thread(import_module, "servers.dvrserver.control")
+        from servers.dvrserver.control import Parts, make_app  # noqa: PLC0415 - loaded by now, see above
+        from servers.net.http import HttpServer  # noqa: PLC0415 - the same
+        from servers.net.policy import Policies  # noqa: PLC0415 - the same
+
+        parts = Parts(
+            state=reports.state,
+            exists=lambda camera_id: camera_id in cameras.configured(),
+            footage=Footage(archive, motion, cameras.find),
+            orders=Orders(archive),
+            health=self._health,
+        )
+        own = self._settings.dvrserver
+        control = HttpServer(
+            make_app(Policies(checker, replica.access, lambda id_: _enabled(replica, id_)), parts),
+            own.host,
+            own.control_port,
+            tls=self._settings.tls,
+            setting="VIGIL_DVRSERVER__CONTROL_PORT",
+        )
+        stack.push_async_callback(control.close)
+        await control.start()
+        return control
 
     async def _open_archive(self, stack: AsyncExitStack) -> Archive:
         settings, loop = self._settings, asyncio.get_running_loop()
@@ -230,6 +243,16 @@ class DVRServer:
             states = cameras.states()
             running = sum(state.condition is CameraCondition.RUNNING for state in states)
             self._health.set("cameras", ok=True, detail=f"{running} of {len(states)} give pictures")
+
+    async def _watch_journal(self, journal: Journal, reports: Reports) -> None:
+        """Tell when the journal's disk takes no more triggers, and when it does again."""
+        trouble = ""
+        while True:
+            if bool(journal.trouble) != bool(trouble):
+                event = HealthEvent.JOURNAL_FULL if journal.trouble else HealthEvent.JOURNAL_RESTORED
+                reports.health(event, detail=journal.trouble)
+            trouble = journal.trouble
+            await asyncio.sleep(self._settings.dvrserver.state_s)
 
     def _keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         self._tasks.add(asyncio.create_task(_for_ever(name, run), name=name))
