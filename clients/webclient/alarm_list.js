@@ -21,6 +21,7 @@ function Row({ event }) {
   const [trouble, setTrouble] = useState('');
   const { acknowledged } = event;
   const place = state.cameraNames.value[event.source_id] ?? event.source_id;
+  const instruction = acknowledged ? '' : state.instructions.value[event.alarm_id];
   const failed = event.actions.filter(({ outcome }) => outcome in OUTCOMES);
 
   async function acknowledge() {
@@ -41,14 +42,20 @@ function Row({ event }) {
       onMouseEnter=${() => state.flash(event)}>
       <button class="what" onClick=${() => state.show(event)} onFocus=${() => state.flash(event)}
         aria-label=${`${event.alarm_name}, ${place}, ${moment(event.occurred_at)}. Show the camera`}>
-        <span class="line"><strong>${event.alarm_name}</strong><time datetime=${event.occurred_at}>${moment(event.occurred_at)}</time></span>
+        <span class="line">
+          <strong>${event.alarm_name}</strong>
+          <time datetime=${event.occurred_at}>${moment(event.occurred_at)}</time>
+        </span>
         <span class="line low">
           <span class="place">${place}</span>
           <span class=${`state ${event.state}`}>${STATES[event.state] ?? event.state}</span>
         </span>
       </button>
+      ${instruction && html`<p class="instruction">${instruction}</p>`}
       ${failed.map((action) => html`
-        <p key=${action.id} class="trouble">Action ${action.kind.replaceAll('_', ' ')} ${OUTCOMES[action.outcome]}: ${action.reason}</p>`)}
+        <p key=${action.id} class="trouble">
+          Action ${action.kind.replaceAll('_', ' ')} ${OUTCOMES[action.outcome]}: ${action.reason}
+        </p>`)}
       ${trouble && html`<p class="trouble" role="alert">${trouble}</p>`}
       ${acknowledged
         ? html`<p class="seen-by"><${Tick} />${acknowledged.user_name}, ${moment(acknowledged.at)}</p>`
@@ -65,7 +72,10 @@ export function AlarmList() {
     <aside aria-label="Alarms">
       <h2>Alarms ${count > 0 && html`<span class="badge" title="Not yet acknowledged">${count}</span>`}</h2>
       ${events.length
-        ? html`<ol aria-live="polite" aria-relevant="additions">${events.map((event) => html`<${Row} key=${event.id} event=${event} />`)}</ol>`
+        ? html`
+          <ol aria-live="polite" aria-relevant="additions">
+            ${events.map((event) => html`<${Row} key=${event.id} event=${event} />`)}
+          </ol>`
         : html`<p class="quiet-night">No alarms. All is quiet.</p>`}
     </aside>`;
 }

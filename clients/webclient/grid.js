@@ -12,11 +12,13 @@ const CONDITIONS = {
   disabled: 'Switched off',
 };
 
+const HEADLINES = { connecting: 'Connecting', still: 'The picture stands still' };
+
 function explain(status, condition) {
   if (condition && condition.condition !== 'running') {
     return [CONDITIONS[condition.condition] ?? condition.condition, condition.problem];
   }
-  return { connecting: ['Connecting', ''], still: ['The picture stands still', ''] }[status.state] ?? ['No picture', status.detail];
+  return [HEADLINES[status.state] ?? 'No picture', status.detail];
 }
 
 function Cell({ camera, alone }) {
@@ -43,7 +45,8 @@ function Cell({ camera, alone }) {
   return html`
     <section class=${classes} data-camera-id=${camera.id} data-stream=${stream} data-status=${status.state}
       style=${{ '--alarm': flash ?? alarm?.colour ?? 'transparent' }} aria-label=${camera.name}>
-      <video ref=${video} muted playsinline disablepictureinpicture aria-label=${`Live picture of ${camera.name}`}></video>
+      <video ref=${video} muted playsinline disablepictureinpicture
+        aria-label=${`Live picture of ${camera.name}`}></video>
       ${!live && html`
         <div class="cover" role="status">
           ${status.state === 'connecting' ? html`<span class="spinner" aria-hidden="true"></span>` : html`<${NoPicture} />`}

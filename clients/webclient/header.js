@@ -9,9 +9,9 @@ function Arrangement() {
   const current = state.single.value ? 1 : state.layout.value;
   return html`
     <div class="group" role="group" aria-label="Arrangement">
-      ${[1, 4, 9].map((count) => html`
-        <button key=${count} aria-pressed=${current === count} title=${`${count} ${count === 1 ? 'camera' : 'cameras'} (${count})`}
-          aria-label=${`Show ${count} ${count === 1 ? 'camera' : 'cameras'}`} onClick=${() => state.arrange(count)}>
+      ${[[1, '1 camera'], [4, '4 cameras'], [9, '9 cameras']].map(([count, words]) => html`
+        <button key=${count} aria-pressed=${current === count} title=${`${words} (key ${count})`}
+          aria-label=${`Show ${words}`} onClick=${() => state.arrange(count)}>
           <${Cells[count]} />
         </button>`)}
     </div>`;

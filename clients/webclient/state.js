@@ -20,6 +20,8 @@ export const single = signal(null); // id of the camera shown alone
 export const theme = signal(localStorage.getItem('vigil.theme') || 'auto');
 
 export const cameraNames = computed(() => Object.fromEntries(cameras.value.map(({ id, name }) => [id, name])));
+export const instructions = computed(() => // what operators are told to do, by alarm id
+  Object.fromEntries((me.value?.alarms ?? []).map(({ id, description }) => [id, description])));
 export const mayAcknowledge = computed(() => me.value?.profile.rights.includes('acknowledge') ?? false);
 export const mayWatch = computed(() => me.value?.profile.rights.includes('live') ?? false);
 export const unacknowledged = computed(() => alarmEvents.value.filter(needsAttention).length);
@@ -107,8 +109,9 @@ const HEARD = {
     change(data.alarm_event_id, { state: 'ended', ended_at: data.at });
   },
   ActionPerformed({ alarm_event_id: id, action_id, action_kind: kind, ...run }) {
-    const actions = alarmEvents.value.find((event) => event.id === id)?.actions.filter((action) => action.id !== action_id);
-    if (actions) change(id, { actions: [...actions, { ...run, id: action_id, kind }] });
+    const event = alarmEvents.value.find((each) => each.id === id);
+    const others = event?.actions.filter((action) => action.id !== action_id) ?? [];
+    change(id, { actions: [...others, { ...run, id: action_id, kind }] });
   },
   NodeStateReported: learn,
 };

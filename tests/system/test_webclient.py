@@ -141,7 +141,12 @@ class Site:
                     )
                 )
             await admin.alarms.add(
-                Alarm(id="gate-motion", name="Motion at the gate", trigger=MotionTrigger(camera_id="cam-1"))
+                Alarm(
+                    id="gate-motion",
+                    name="Motion at the gate",
+                    description="Ask who is there.",
+                    trigger=MotionTrigger(camera_id="cam-1"),
+                )
             )
             rights = {Right.LIVE, Right.ACKNOWLEDGE}
             await admin.profiles.add(Profile(id="night", name="Night", rights=rights, everything=True))
@@ -266,6 +271,7 @@ async def test_an_alarm_appears_colours_its_camera_and_is_acknowledged(page, sit
     assert await page.locator("[data-camera-id=cam-2].alarmed").count() == 0
     assert await page.title() == "(1) Vigil"
     assert await row.evaluate("row => getComputedStyle(row).borderLeftColor") == "rgb(217, 45, 32)"
+    await row.get_by_text("Ask who is there.").wait_for()
     await row.get_by_role("button", name="Acknowledge").click()
     await row.get_by_text("Olga Operator").wait_for()
     await row.get_by_text("Ended").wait_for()

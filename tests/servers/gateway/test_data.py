@@ -164,3 +164,12 @@ async def test_the_sdk_says_when_the_gateway_is_gone(site):
     await site.gateway.close()
     with pytest.raises(UnreachableError):
         await site.admin.me()
+
+
+async def test_closing_the_gateway_ends_event_streams_at_once(site):
+    async with connect(url(site, "/api/v1/events").replace("http", "ws")) as socket:
+        await socket.send(json.dumps({"access_token": site.admin.session.access_token, "since": None}))
+        assert "hello" in json.loads(await asyncio.wait_for(socket.recv(), 5))
+        async with asyncio.timeout(2.5):
+            await site.gateway.close()
+        await closed(socket)
