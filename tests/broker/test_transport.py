@@ -10,7 +10,7 @@ from broker.codec import Encoded, encode, envelope
 from broker.model import messages as m
 from broker.model.base import LANES, Priority
 from broker.topology import partition_of, queues_of
-from tests.broker.speaking import queue_named, read, sealed
+from tests.broker.speaking import eventually, queue_named, read, sealed
 
 
 async def test_a_message_arrives_as_it_was_said(transport):
@@ -270,5 +270,5 @@ async def test_a_closed_publisher_breaks_its_promises(transport):
 async def test_health_says_that_the_broker_is_there(transport):
     broker = await transport.broker()
     await broker.publisher("test").publish(health_event("one"))
-    assert transport.health.ok
+    await eventually(lambda: transport.health.ok)
     assert transport.health.report()["parts"]["broker"]["ok"]
