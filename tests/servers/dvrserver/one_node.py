@@ -9,7 +9,7 @@ from broker.codec import decode, envelope
 from broker.memory import Hub, MemoryBroker
 from broker.model import messages as m
 from broker.model.resources import Camera, Profile, Right, Server, ServerRole, User
-from broker.process import Health
+from broker.process import Health, TLSSettings
 from broker.replica import Replica, Snapshot
 from broker.trust.identity import Identity
 from broker.trust.sealing import seal, secret_context
@@ -127,10 +127,11 @@ class Site:
         return self.issuer.access(user_id, session_id)
 
 
-def settings_of(site, **settings):
+def settings_of(site, *, tls=None, **settings):
     """A node's settings; SMServer never answers at their address."""
     return DVRServerSettings(
         data_dir=site.data_dir,
+        tls=tls or TLSSettings(),
         smserver_url="http://127.0.0.1:9",
         egress={"allow": "127.0.0.0/8"},
         dvrserver={**QUICK, **settings},
@@ -174,10 +175,11 @@ class Watching:
 
 
 @asynccontextmanager
-async def watching(node, path="/camera/door/main", user="guard", password=STREAM_SECRET):
+async def watching(node, path="/camera/door/main", user="guard", password=STREAM_SECRET, tls=None):
     """Watch for as long as the block lasts; `task` ends when the node ends the stream."""
     viewer = Watching()
-    viewer.task = asyncio.create_task(play(node.stream_url + path, viewer, username=user, password=password))
+    played = play(node.stream_url + path, viewer, username=user, password=password, tls=tls)
+    viewer.task = asyncio.create_task(played)
     try:
         yield viewer
     finally:
