@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import ceil
 
 import sqlalchemy as sa
@@ -15,6 +15,9 @@ from servers.smserver.tables import throttle
 
 FIRST_WAIT_S = 5
 """The wait after the last free try; each further wrong one doubles it."""
+
+
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,8 @@ def count_try(connection: Connection, brakes: Sequence[Brake], settings: SMServe
 
     Returns 0 when it may go on, else the seconds to wait; a try that must wait is not counted.
     """
-    at = now(connection)
-    rows = {brake.key: _locked(connection, brake.key, at) for brake in brakes}
+    rows = {brake.key: _locked(connection, brake.key) for brake in brakes}
+    at = now(connection)  # not before the rows are ours, or a try before us would seem to come from the future
     waits = [(row.blocked_until - at).total_seconds() for row in rows.values() if row.blocked_until > at]
     if waits:
         longest: float = max(waits)
@@ -76,15 +79,14 @@ def forget(connection: Connection, before: datetime) -> None:
     connection.execute(sa.delete(throttle).where(throttle.c.last_at < before, throttle.c.blocked_until < before))
 
 
-def _locked(connection: Connection, key: str, at: datetime) -> sa.Row[int, datetime, datetime]:
+def _locked(connection: Connection, key: str) -> sa.Row[int, datetime, datetime]:
+    """The row of a count, made if need be, and ours until the end of the transaction."""
     insert = postgresql.insert if is_postgresql(connection) else sqlite.insert
-    connection.execute(
+    statement = (
         insert(throttle)
-        .values(key=key, failures=0, last_at=at, blocked_until=at)
-        .on_conflict_do_nothing(index_elements=["key"])
+        .values(key=key, failures=0, last_at=LONG_AGO, blocked_until=LONG_AGO)
+        # An update that changes nothing locks a row that is there; "do nothing" would let others delete it now.
+        .on_conflict_do_update(index_elements=["key"], set_={"failures": throttle.c.failures})
+        .returning(throttle.c.failures, throttle.c.last_at, throttle.c.blocked_until)
     )
-    return connection.execute(
-        sa.select(throttle.c.failures, throttle.c.last_at, throttle.c.blocked_until)
-        .where(throttle.c.key == key)
-        .with_for_update()
-    ).one()
+    return connection.execute(statement).one()

@@ -48,3 +48,10 @@ async def test_guesses_made_at_the_same_time_are_all_counted(make_site):
         codes = sorted(answer.status_code for answer in answers)
         assert codes.count(401) <= 3
         assert set(codes) == {401, 429}
+
+
+async def test_the_right_password_is_never_throttled_however_many_come_at_the_same_time(make_site):
+    async with make_site(throttle_tries=50, throttle_address_tries=50) as site:
+        people = [site.stranger() for _ in range(16)]
+        for _ in range(2):
+            await asyncio.gather(*(person.sign_in("admin", site.password, status=200) for person in people))
