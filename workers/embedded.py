@@ -17,6 +17,7 @@ from workers.celery_settings import ACTION_QUEUES, quiet_celery
 from workers.dashboard import Dashboard, login
 from workers.intake_step import ENGINE_QUEUE
 from workers.settings import EngineSettings, FlowerSettings
+from workers.tasks import SWEEP
 
 log = logger(__name__)
 
@@ -77,6 +78,7 @@ class EmbeddedEngine:
             without_mingle=True,
         )
         self._beat = Service(self._app, max_interval=1)
+        self._declare()
         ready = threading.Event()
 
         def note(sender: Any = None, **_: Any) -> None:
@@ -95,6 +97,13 @@ class EmbeddedEngine:
             self.close()
             raise
 
+    def _declare(self) -> None:
+        """Make the queues before several threads do at once, which kombu's memory transport is not made for."""
+        if self._app.connection_for_write().transport.driver_type == "memory":
+            with self._app.connection_for_write() as connection:
+                for queue in self._app.conf.task_queues:
+                    queue(connection.default_channel).declare()
+
     def _run(self, name: str, target: Any) -> None:
         def work() -> None:
             try:
@@ -112,6 +121,8 @@ class EmbeddedEngine:
             self._beat.stop(wait=False)
         if self._worker is not None:
             state.should_stop = 0  # type: ignore[assignment]  # an exit status, as Celery sets it
+            with contextlib.suppress(Exception):
+                self._app.send_task(SWEEP, queue=ENGINE_QUEUE, expires=1, retry=False)  # wakes its loop, which looks
         for thread in self._threads:
             thread.join(STOP_S)
         self._threads.clear()

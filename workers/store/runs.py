@@ -16,7 +16,7 @@ from broker.model.actions import ActionSettings, AnyActionSettings, Outcome
 from broker.model.messages import ActionPerformed, AlarmRaised
 from broker.outbox import put
 from workers.store.lifecycle import END_SUFFIX
-from workers.store.moment import clock, clock_parameters
+from workers.store.moment import clock, clock_parameters, moment
 from workers.tables import Phase, RunState, action_run, alarm_event, outbox
 
 SETTINGS: TypeAdapter[ActionSettings] = TypeAdapter(AnyActionSettings)
@@ -111,9 +111,10 @@ class Runs:
                     "reason": reason[:LONGEST_REASON],
                     "repeated": repeated,
                     "seconds": seconds,
-                    "finished_at": now(connection),
                     "lease_until": None,
+                    **({} if is_postgresql(connection) else {"finished_at": now(connection)}),
                 },
+                finishes=True,
             )
             if row is not None:
                 announce_end(connection, row, claim.raised, self.source)
@@ -142,10 +143,10 @@ class Runs:
             return True if self._update(connection, claim, values) is not None else None
 
     @staticmethod
-    def _update(connection: Connection, claim: Claim, values: dict[str, Any]) -> Any:
+    def _update(connection: Connection, claim: Claim, values: dict[str, Any], *, finishes: bool = False) -> Any:
         """The row, if it still is this holder's and this attempt's."""
         who = {"of_id": claim.action_id, "of_holder": claim.holder, "of_attempt": claim.attempt}
-        return connection.execute(_held(), {**who, **values}).one_or_none()
+        return connection.execute(_held(finishes and is_postgresql(connection)), {**who, **values}).one_or_none()
 
 
 @cache
@@ -195,27 +196,24 @@ def _claim(postgresql: bool) -> Any:  # noqa: FBT001 - which of the two database
 
 
 @cache
-def _held() -> Any:
+def _held(finished_now: bool) -> Any:  # noqa: FBT001 - whether PostgreSQL fills in finished_at
     """An update of a row that still is its holder's; what is set is named by the parameters."""
     table = action_run.c
-    return (
-        update(action_run)
-        .where(
-            table.id == bindparam("of_id"),
-            table.state == RunState.RUNNING.value,
-            table.holder == bindparam("of_holder"),
-            table.attempt == bindparam("of_attempt"),
-        )
-        .returning(
-            table.id,
-            table.alarm_event_id,
-            table.kind,
-            table.state,
-            table.attempt,
-            table.reason,
-            table.repeated,
-            table.finished_at,
-        )
+    statement = update(action_run).values(finished_at=moment()) if finished_now else update(action_run)
+    return statement.where(
+        table.id == bindparam("of_id"),
+        table.state == RunState.RUNNING.value,
+        table.holder == bindparam("of_holder"),
+        table.attempt == bindparam("of_attempt"),
+    ).returning(
+        table.id,
+        table.alarm_event_id,
+        table.kind,
+        table.state,
+        table.attempt,
+        table.reason,
+        table.repeated,
+        table.finished_at,
     )
 
 
