@@ -26,7 +26,7 @@ export class Problem extends Error {
 export async function configure() {
   const response = await fetch('config.json', { cache: 'no-store' });
   const { data_port: port } = await response.json();
-  dataUrl = `${location.protocol}//${location.hostname.includes(':') ? `[${location.hostname}]` : location.hostname}:${port}`;
+  dataUrl = `${location.protocol}//${location.hostname}:${port}`;
 }
 
 export const socketUrl = (path) => dataUrl.replace(/^http/, 'ws') + path;

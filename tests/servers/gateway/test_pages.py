@@ -1,6 +1,18 @@
 """Port 9999: the files, and how little they may do."""
 
+import ssl
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
+
+import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from broker.memory import Hub, MemoryBroker
+from broker.process import Health, TLSSettings
+from servers.gateway.server import Gateway
+from servers.gateway.settings import GatewayGroup, GatewaySettings
 
 
 async def test_the_page_may_load_only_its_own_files_and_talk_only_to_the_data_port(alone, http):
@@ -43,3 +55,49 @@ async def test_the_page_has_no_inline_script_or_style(alone, http):
     assert "<style" not in text
     assert "style=" not in text
     assert text.count("<script") == text.count('<script type="module" src=')
+
+
+def certificate(folder):
+    """A certificate for localhost that signs itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "certificate.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return TLSSettings(certificate=folder / "certificate.pem", key=folder / "key.pem")
+
+
+async def test_with_a_certificate_the_page_and_its_data_are_encrypted(tmp_path):
+    tls = certificate(tmp_path)
+    health = Health("gateway")
+    gateway = Gateway(
+        GatewaySettings(
+            data_dir=tmp_path,
+            smserver_url="http://127.0.0.1:1",
+            tls=tls,
+            gateway=GatewayGroup(host="localhost", page_port=0, data_port=0),
+        ),
+        MemoryBroker(Hub(2), health=health),
+        health,
+    )
+    await gateway.start()
+    try:
+        context = ssl.create_default_context(cafile=tls.certificate)
+        async with httpx.AsyncClient(verify=context, trust_env=False) as http:
+            answer = await http.get(f"{gateway.page_url}/")
+            data = urlsplit(gateway.data_url).netloc
+            assert f"connect-src 'self' https://{data} wss://{data}" in answer.headers["content-security-policy"]
+            assert "strict-transport-security" in answer.headers
+            asked = await http.get(f"{gateway.data_url}/api/v1/health", headers={"Origin": gateway.page_url})
+            assert asked.headers["access-control-allow-origin"] == gateway.page_url
+    finally:
+        await gateway.close()
