@@ -39,18 +39,30 @@ class TriggerNode:
     ) -> datetime:
         at = datetime.now(UTC)
         await self.journal.append_soon(
-            lambda boot, sequence: cls(
-                trigger=TriggerKind.MOTION,
-                source_id=source_id,
-                node_id=self.node_id,
-                boot=boot,
-                sequence=sequence,
-                occurred_at=at,
-            ),
+            lambda boot, sequence: self.fact(cls, source_id, boot=boot, sequence=sequence, at=at),
             lane=lane,
             trace_id=uuid4().hex,
         )
         return at
+
+    def fact(
+        self,
+        cls: type[TriggerActivated] | type[TriggerEnded],
+        source_id: str,
+        *,
+        boot: int,
+        sequence: int,
+        at: datetime | None = None,
+    ) -> TriggerActivated | TriggerEnded:
+        """What a detector of this node would say."""
+        return cls(
+            trigger=TriggerKind.MOTION,
+            source_id=source_id,
+            node_id=self.node_id,
+            boot=boot,
+            sequence=sequence,
+            occurred_at=at or datetime.now(UTC),
+        )
 
 
 @asynccontextmanager
