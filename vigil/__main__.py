@@ -1,10 +1,8 @@
 """The command line. Each part owns its commands; this page only says where they are, and imports none of them."""
 
 import importlib
-import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 
@@ -32,7 +30,7 @@ PARTS = (
     Part("sm",             "clients.cli.sm:app",              "Administer a site"),
     Part("alarms",         "clients.cli.alarms:app",          "List and acknowledge alarms"),
     Part("dead-letters",   "broker.dead_letters:app",         "List, show, replay or drop unhandled messages"),
-    Part("local-services", "vigil.local_services:command",    "Run a command beside RabbitMQ and PostgreSQL"),
+    Part("local-services", "vigil.local_services:beside",    "Run a command beside RabbitMQ and PostgreSQL"),
 )
 # fmt: on
 
@@ -62,8 +60,6 @@ def main() -> None:
         asked = not arguments or arguments[0] in {"--help", "-h", "help"}
         (sys.stdout if asked else sys.stderr).write(usage() if asked else f"No such command.\n\n{usage()}")
         raise SystemExit(0 if asked else 2)
-    # The gateway imports no client: where the pages lie is a setting, and only here both are known.
-    os.environ.setdefault("VIGIL_GATEWAY__WEBCLIENT_DIR", str(Path(__file__).parents[1] / "clients" / "webclient"))
     import typer  # noqa: PLC0415 - `vigil` and `vigil --help` answer at once, without it
 
     application = command

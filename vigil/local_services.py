@@ -19,8 +19,10 @@ import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 from zlib import crc32
+
+import typer
 
 LOOPBACK = "127.0.0.1"
 START_S = 60.0
@@ -439,6 +441,18 @@ def _plain() -> dict[str, str]:
 def _everybody_may_enter(path: Path) -> bool:
     folders = [folder for folder in (path, *path.parents) if folder.exists()]
     return all(folder.stat().st_mode & 0o001 for folder in folders)
+
+
+def beside(
+    command: Annotated[list[str], typer.Argument(help="What to run, behind `--`.")],
+    path: Annotated[Path, typer.Option(help="Where the services keep their data between runs.")] = Path("var/local"),
+) -> None:
+    """Run a command beside a private RabbitMQ and PostgreSQL, whose addresses it finds in its environment."""
+    for service in (LocalRabbitMQ, LocalPostgreSQL):
+        if missing := service.missing():
+            sys.stderr.write(f"{missing}\n")
+            raise SystemExit(1)
+    raise SystemExit(run(command, path.absolute()))
 
 
 def run(command: Sequence[str], path: Path, *, management: bool = False) -> int:

@@ -1,6 +1,7 @@
 """Everything on one machine in one process: the embedded default."""
 
 import asyncio
+import importlib
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -76,6 +77,9 @@ async def run_site(settings: ProcessSettings, ready: Callable[[Site], Awaitable[
         dvrserver = DVRServer(node_settings, *await parts.attach("dvrserver", node.host, node.operations_port))
         await parts.run(dvrserver)
 
+        await asyncio.to_thread(
+            _load, "servers.smserver.server", "servers.gateway.server", "vigil.migrate", "workers.embedded"
+        )
         from servers.gateway.server import Gateway  # noqa: PLC0415 - recording starts before these are loaded
         from servers.gateway.settings import GatewaySettings  # noqa: PLC0415 - the same
         from servers.smserver.server import SMServer  # noqa: PLC0415 - the same
@@ -90,6 +94,8 @@ async def run_site(settings: ProcessSettings, ready: Callable[[Site], Awaitable[
         await migrate_when_possible(settings, sm_health)
         smserver = SMServer(sm_settings, sm_broker, sm_health)
         await parts.run(smserver)
+        # With the database away the first password comes later; then it is printed alone.
+        smserver.on_first_password = print_first_password
 
         gateway_settings = load_settings(GatewaySettings)
         pages = gateway_settings.gateway
@@ -125,6 +131,12 @@ async def run_site(settings: ProcessSettings, ready: Callable[[Site], Awaitable[
         log.info("everything stops")
 
 
+def _load(*modules: str) -> None:
+    """Import modules on this thread, while the event loop goes on capturing."""
+    for module in modules:
+        importlib.import_module(module)
+
+
 async def print_addresses(site: Site) -> None:
     """The banner of `vigil up`."""
     lines = [
@@ -136,10 +148,16 @@ async def print_addresses(site: Site) -> None:
         f"  Streams      {site.stream_url}/camera/ID/main",
         f"  Flower       {site.flower_url}   ({site.flower_login})",
     ]
-    if site.first_password:
-        lines.append(f"  Sign in as admin with the one-time password {site.first_password} (it is not shown again).")
     lines += ["  Ctrl-C stops everything.", ""]
     sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+    if site.first_password:
+        print_first_password(site.first_password)
+
+
+def print_first_password(password: str) -> None:
+    """The only time that anybody sees it."""
+    sys.stdout.write(f"  Sign in as admin with the one-time password {password} (it is not shown again).\n\n")
     sys.stdout.flush()
 
 

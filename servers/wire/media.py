@@ -55,7 +55,7 @@ class AccessUnit:
     """RTP ticks at the track's clock rate, unwrapped: it does not overflow at 2**32."""
     key: bool
     """Whether decoding can begin here. Always true for audio."""
-    data: bytes
+    data: bytes = field(repr=False)
     received_us: int
     """Arrival by this machine's clock, µs since 1970 UTC."""
     camera_time_us: int | None = None
