@@ -3,6 +3,7 @@
 Its settings are read when Celery first asks for them, not when this module is imported.
 """
 
+import sys
 from typing import Any
 
 from celery import Celery, signals
@@ -13,7 +14,7 @@ from workers.celery_settings import ALLOWED, configuration, quiet_celery
 from workers.intake_step import IntakeStep
 from workers.operations_step import OperationsStep
 from workers.runtime import Runtime, RuntimeOfProcess
-from workers.settings import EngineSettings
+from workers.settings import EngineSettings, FlowerSettings
 from workers.tasks import register
 
 
@@ -53,6 +54,15 @@ def _configure_logs(**_: Any) -> None:
     quiet_celery()
 
 
+def _guard_dashboard(**_: Any) -> None:
+    """`celery -A workers.app flower` would otherwise listen everywhere and let everybody in."""
+    if "flower" in sys.argv[1:]:
+        from workers.dashboard import guard  # noqa: PLC0415 - only the dashboard needs it
+
+        guard(load_settings(FlowerSettings))
+
+
 app = make_app()
 app.steps["worker"].add(OperationsStep)
 signals.setup_logging.connect(_configure_logs)
+signals.import_modules.connect(_guard_dashboard)

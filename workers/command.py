@@ -2,12 +2,10 @@
 
 import os
 import socket
+import sys
 from typing import Annotated
 
 import typer
-
-from broker.process import LOOPBACK, load_settings
-from workers.settings import FlowerSettings
 
 ALL_QUEUES = "engine,actions.high,actions.average,actions.low"
 
@@ -28,17 +26,11 @@ def beat() -> None:
 
 def flower() -> None:
     """Run Flower on loopback, behind a login."""
-    from workers.dashboard import login  # noqa: PLC0415 - only this command needs it
-
-    settings = load_settings(FlowerSettings)
-    user, password = login(settings)
-    # By the environment, so that the password is not on the command line for everybody to read.
-    os.environ["FLOWER_BASIC_AUTH"] = f"{user}:{password}"
-    typer.echo(f"Flower: http://{LOOPBACK}:{settings.flower.port}  user {user}, password in the settings or data_dir")
-    _celery("flower", f"--address={LOOPBACK}", f"--port={settings.flower.port}")
+    _celery("flower")
 
 
 def _celery(*arguments: str) -> None:
     from workers.app import app  # noqa: PLC0415 - `vigil worker --help` answers without Celery
 
+    sys.argv[1:] = arguments
     app.start(argv=list(arguments))

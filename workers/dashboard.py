@@ -8,6 +8,7 @@ from typing import Any
 
 from celery import Celery
 
+from broker.ports import number_of
 from broker.process import LOOPBACK, logger
 from broker.trust.keyfile import read_or_create_private
 from workers.settings import FlowerSettings
@@ -40,6 +41,17 @@ def options_of(settings: FlowerSettings) -> Any:
     default_options.max_tasks = 2000
     default_options.inspect_timeout = 1000.0
     return default_options
+
+
+def guard(settings: FlowerSettings) -> None:
+    """Give `celery … flower` an address, a port and a login where its command line names none."""
+    from flower.options import default_options  # noqa: PLC0415 - see options_of
+
+    if not (default_options.basic_auth or default_options.auth):
+        default_options.basic_auth = [":".join(login(settings))]
+    default_options.address = default_options.address or LOOPBACK
+    if default_options.port == number_of("flower", "dashboard"):
+        default_options.port = settings.flower.port
 
 
 class Dashboard:

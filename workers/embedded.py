@@ -5,7 +5,7 @@ import socket
 import threading
 from typing import Any
 
-from celery import Celery, signals
+from celery import Celery
 from celery.app.trace import reset_worker_optimizations, setup_worker_optimizations
 from celery.beat import Service
 from celery.worker import WorkController, state
@@ -23,6 +23,19 @@ log = logger(__name__)
 
 STOP_S = 10.0
 READY_S = 3.0
+
+
+class _Worker(WorkController):
+    """Says when it consumes."""
+
+    def __init__(self, **options: Any) -> None:
+        self.ready = threading.Event()
+        super().__init__(**options)
+
+    def on_consumer_ready(self, consumer: Any) -> None:
+        """Celery calls it at each connection."""
+        del consumer
+        self.ready.set()
 
 
 class EmbeddedEngine:
@@ -67,7 +80,7 @@ class EmbeddedEngine:
         quiet_celery()
         hostname = f"{self._settings.engine.node_id}@{socket.gethostname()}"
         setup_worker_optimizations(self._app, hostname)  # pool threads find their application by it
-        self._worker = WorkController(
+        self._worker = _Worker(
             app=self._app,
             hostname=hostname,
             pool_cls="threads",
@@ -79,17 +92,9 @@ class EmbeddedEngine:
         )
         self._beat = Service(self._app, max_interval=1)
         self._declare()
-        ready = threading.Event()
-
-        def note(sender: Any = None, **_: Any) -> None:
-            if sender is getattr(self._worker, "consumer", None):
-                ready.set()
-
-        signals.worker_ready.connect(note)
         self._run("worker", self._worker.start)
         self._run("beat", self._beat.start)
-        ready.wait(READY_S)  # Flower asks the workers when it starts, and nobody else does later
-        signals.worker_ready.disconnect(note)
+        self._worker.ready.wait(READY_S)  # Flower asks the workers when it starts, and nobody else does later
         self._dashboard = Dashboard(self._app, self._flower_settings)
         try:
             self._dashboard.start()
@@ -122,7 +127,8 @@ class EmbeddedEngine:
         if self._worker is not None:
             state.should_stop = 0  # type: ignore[assignment]  # an exit status, as Celery sets it
             with contextlib.suppress(Exception):
-                self._app.send_task(SWEEP, queue=ENGINE_QUEUE, expires=1, retry=False)  # wakes its loop, which looks
+                for _ in range(2):  # its loop looks at should_stop between messages, and turns once more after that
+                    self._app.send_task(SWEEP, queue=ENGINE_QUEUE, expires=1, retry=False)
         for thread in self._threads:
             thread.join(STOP_S)
         self._threads.clear()

@@ -1,7 +1,10 @@
 """The engine as processes on RabbitMQ and PostgreSQL, and what a kill -9 does to it: nothing."""
 
+import socket
 import threading
+from pathlib import Path
 
+import httpx
 import pytest
 from processes import Bus, Processes
 from sqlalchemy import func, select
@@ -72,6 +75,51 @@ def test_a_killed_worker_loses_no_action_and_repeats_none_that_is_keyed(processe
     assert len(http.requests) == 2
     assert set(http.keys) == {performed[0].action_id}
     assert [request["headers"]["Vigil-Attempt"] for request in http.requests] == ["1", "2"]
+
+
+def test_the_dashboard_of_its_own_process_is_on_loopback_behind_a_login_and_sees_the_workers(
+    processes, cluster, smserver
+):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    dashboard = processes.start("flower", f"--port={port}")
+    processes.worker("actions", ACTIONS)
+    base = f"http://127.0.0.1:{port}"
+
+    def ask(**options):
+        try:
+            return httpx.get(f"{base}/api/workers?refresh=1", trust_env=False, **options)
+        except httpx.TransportError:
+            return None
+
+    until(ask, 40)
+    assert ask().status_code == 401
+    password = (cluster.data_dir / "keys" / "flower-password").read_text()
+    until(lambda: "actions@" in ask(auth=("vigil", password)).text, 40, 0.5)
+    listening = Path(f"/proc/{dashboard.pid}/net/tcp").read_text()
+    assert f"0100007F:{port:04X}" in listening
+    assert f"00000000:{port:04X}" not in listening
+
+
+def test_the_operations_port_of_each_worker_says_how_it_is(processes, cluster, smserver, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        first = server.getsockname()[1]
+    ports = {"VIGIL_ENGINE__OPERATIONS_PORT": str(first)}
+    smserver.configure(alarm())
+    processes.worker("engine", "engine", **ports)
+
+    def parts():
+        try:
+            return httpx.get(f"http://127.0.0.1:{first}/health", trust_env=False).json()["parts"]
+        except httpx.TransportError:
+            return {}
+
+    until(lambda: all(part["ok"] for part in parts().values()) and "configuration" in parts(), 40, 0.2)
+    assert parts()["configuration"]["detail"] == "revision 7"
+    other = processes.worker("actions", ACTIONS, **ports)
+    until(lambda: "operations_url" in processes.log_of(other), 40)
+    assert f"127.0.0.1:{first}\x1b" not in processes.log_of(other)
+    assert "vigil_actions_performed" in httpx.get(f"http://127.0.0.1:{first}/metrics", trust_env=False).text
 
 
 @pytest.fixture
