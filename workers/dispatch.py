@@ -38,6 +38,7 @@ class Dispatcher:
         self._queue: queue.Queue[Due | None] = queue.Queue(HELD)
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._given_up = False
 
     def send(self, due: Iterable[Due]) -> None:
         """Wake a worker for each action."""
@@ -56,14 +57,16 @@ class Dispatcher:
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is not None:
-            with contextlib.suppress(queue.Full):
+            try:
                 self._queue.put_nowait(None)
+            except queue.Full:  # the broker is away: what is held is the sweeper's
+                self._given_up = True
             thread.join(CONNECT_S + RETRY_S)
 
     def _run(self) -> None:
         connection: Connection | None = None
         silent_until = 0.0
-        while (due := self._queue.get()) is not None:
+        while (due := self._queue.get()) is not None and not self._given_up:
             if time.monotonic() < silent_until:
                 DISPATCHED.labels("left to the sweeper").inc()
                 continue
