@@ -14,12 +14,12 @@ export PYTHONDONTWRITEBYTECODE :=
 demo: $(VENV)/.runtime ## Start everything on this machine with four simulated cameras
 	@$(BIN)/vigil demo
 
-up: $(VENV)/.runtime $(VENV)/.system ## Run `vigil up` on a private RabbitMQ and PostgreSQL
+up: $(VENV)/.system ## Run `vigil up` on a private RabbitMQ and PostgreSQL
 	@$(BIN)/vigil local-services -- $(BIN)/vigil up
 
 ##@ Check it
 
-smoke: $(VENV)/.runtime $(if $(filter rabbitmq,$(BROKER)),$(VENV)/.system) ## Check the main job, headless; BROKER=rabbitmq, SITE=URL
+smoke: $(VENV)/.dev $(if $(filter rabbitmq,$(BROKER)),$(VENV)/.system) ## Check the main job, headless; BROKER=rabbitmq, SITE=URL
 	@$(BIN)/vigil smoke --broker $(BROKER) $(if $(SITE),--site $(SITE))
 
 test: check $(VENV)/.system ## Set up and run every test but the long ones (under 15 minutes)
@@ -37,14 +37,14 @@ check: $(VENV)/.dev ## Format, lint, types, floors: no test, under a minute
 
 ##@ Measure it
 
-bench-start bench-alarm bench-recording bench-idle: $(VENV)/.dev $(VENV)/.system
+bench-start bench-alarm bench-recording bench-idle: $(VENV)/.system
 	@$(BIN)/python -m benchmarks.$(subst bench-,,$@)
 
 bench: bench-start bench-alarm bench-recording bench-idle ## All figures; one of them: make bench-start, -alarm, -recording, -idle
 
 ##@ Change it
 
-setup: $(VENV)/.dev $(VENV)/.system ## Everything that development needs
+setup: $(VENV)/.system ## Everything that development needs
 
 docs: $(VENV)/.dev ## Write the generated pages anew
 	@$(BIN)/python docs/generate.py
@@ -85,7 +85,7 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes --compile-bytecode -r requirements/dev.txt
 	@touch $@
 
-$(VENV)/.system: $(VENV)/.dev requirements/system.txt
+$(VENV)/.system: $(VENV)/.dev requirements/system.txt requirements/system.sh
 	@bash requirements/system.sh
 	@touch $@
 

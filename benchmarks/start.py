@@ -54,7 +54,7 @@ def first_frame_s() -> float:
         with Client(site.target.api_url) as client:
             client.sign_in(site.target.user, site.target.password)
             secret = client.stream_secret()
-            stream = client.me().servers[0].stream_url
+            stream = next(server for server in client.me().servers if server.id == "node-1").stream_url
         url = f"{stream}/camera/camera-1/main"
         asyncio.run(first_picture(url, secret.user, secret.secret))
         for _ in range(RUNS):

@@ -104,9 +104,8 @@ async def run_site(settings: ProcessSettings, ready: Callable[[Site], Awaitable[
 
         engine_settings, flower_settings = load_settings(EngineSettings), load_settings(FlowerSettings)
         engine_health = Health("engine")
-        operations = open_operations(
-            engine_health, LOOPBACK, engine_settings.engine.operations_port, "VIGIL_ENGINE__OPERATIONS_PORT"
-        )
+        first = engine_settings.engine.operations_port
+        operations = open_operations(engine_health, LOOPBACK, first, "VIGIL_ENGINE__OPERATIONS_PORT", tries=100)
         stack.callback(operations.close)
         # Intake lives on a thread and an event loop of its own, and starts and closes this connection there.
         engine_broker = connect(settings.broker, name="engine", health=engine_health)

@@ -93,6 +93,7 @@ async def stay_in_touch(
     """Fetch SMServer's public keys again and again, for ever, and tell the checker when SMServer falls silent."""
     heard = datetime.now(UTC)
     silent = False
+    spoken = False
     async with service_client(smserver_url, ca=ca, timeout_s=5.0) as client:
         while True:
             try:
@@ -101,12 +102,14 @@ async def stay_in_touch(
                 heard = datetime.now(UTC)
                 if silent:
                     log.info("SMServer answers again")
-                silent = False
+                silent, spoken = False, True
                 if health:
                     health.set(HEALTH_PART, ok=True, detail="answers")
             except (httpx.HTTPError, ValueError, KeyFileError) as error:
-                if not silent:
+                if not silent and spoken:
                     log.warning("SMServer does not answer; tokens stay good for the grace period", error=str(error))
+                elif not silent:  # at a common start everybody is earlier than somebody
+                    log.info("SMServer does not answer yet", error=str(error))
                 silent = True
                 checker.set_smserver_silent(heard)
                 if health:

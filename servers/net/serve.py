@@ -38,10 +38,10 @@ async def until_stopped() -> None:
     await stop.wait()
 
 
-def open_operations(health: Health, host: str, port: int, setting: str) -> OperationsServer:
-    """Start the operations port, or raise `PortTakenError` with the setting that moves it."""
+def open_operations(health: Health, host: str, port: int, setting: str, *, tries: int = 1) -> OperationsServer:
+    """Start the operations port, the first free one of `tries`, or raise `PortTakenError` with its setting."""
     try:
-        return OperationsServer(health, host, port).start()
+        return OperationsServer(health, host, port, tries=tries).start()
     except OSError as error:
         raise PortTakenError(host, port, setting) from error
 
