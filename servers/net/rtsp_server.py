@@ -156,6 +156,8 @@ class RtspServer:
     def end_where(self, chosen: Callable[[Any], bool], reason: str) -> int:
         """End the sessions whose `who` is chosen, e.g. those of a revoked sign-in; how many there were."""
         found = [each for each in self._connections if (session := each.session()) and chosen(session.who)]
+        for connection in tuple(self._connections):
+            connection.forget(chosen)
         for connection in found:
             connection.end(reason)
         return len(found)
@@ -409,6 +411,10 @@ class _Connection(asyncio.Protocol):
             playing=self._machine.state is State.PLAYING,
             since=self._since,
         )
+
+    def forget(self, chosen: Callable[[Any], bool]) -> None:
+        """Ask the provider again about streams that were granted to who is chosen, should they be asked for again."""
+        self._grants = {path: grant for path, grant in self._grants.items() if not chosen(grant.who)}
 
     def end(self, reason: str) -> None:
         """Close the connection."""

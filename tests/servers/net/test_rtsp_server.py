@@ -329,3 +329,19 @@ async def test_streams_travel_inside_tls(make_camera, serving, collector, tmp_pa
 async def test_an_address_that_is_none_is_refused(camera, collector):
     with pytest.raises(RtspRefusedError):
         await play(camera.url + "/nothing", collector)
+
+
+async def test_a_stream_granted_to_an_ended_sign_in_must_be_asked_for_again(make_camera, serving):
+    provider = make_camera()
+
+    async def authorise(request):
+        provider.requests.append(request)
+        return request.query.get("who")
+
+    provider.authorise = authorise
+    async with serving(provider) as camera, player(camera.server) as client:
+        assert (await client.ask("DESCRIBE", f"{camera.url}?who=ada"))[0] == 200
+        await client.ask("DESCRIBE", f"{camera.url.replace('/a/', '/b/')}?who=bob")
+        assert camera.server.end_where(lambda who: who == "ada", "the sign-in was revoked") == 0
+        await client.ask("DESCRIBE", camera.url)
+    assert [request.query for request in camera.requests] == [{"who": "ada"}, {"who": "bob"}, {}]
