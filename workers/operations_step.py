@@ -1,5 +1,6 @@
 """The operations port of a worker process and its logs: what `vigil/` does for the servers."""
 
+import sys
 from typing import Any
 
 from celery import bootsteps
@@ -7,6 +8,9 @@ from celery import bootsteps
 from broker.process import LOOPBACK, OperationsServer, configure_logs, logger
 
 log = logger(__name__)
+
+SWITCH_S = 0.0005
+"""How long a thread may keep the others waiting: Python's 5 ms, a few times over, is all the time an alarm has."""
 
 TRIES = 100
 """Ports tried, from VIGIL_ENGINE__OPERATIONS_PORT up: each worker of a machine takes the first free one."""
@@ -21,6 +25,7 @@ class OperationsStep(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         """Begin to answer."""
+        sys.setswitchinterval(SWITCH_S)
         runtime = worker.app.vigil.get()
         configure_logs(runtime.settings.log)
         self._server = OperationsServer(
