@@ -48,9 +48,7 @@ def configuration(settings: EngineSettings) -> dict[str, Any]:
         "broker_heartbeat": min(settings.broker.heartbeat_s, HEARTBEAT_S),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        "broker_transport_options": (
-            {"polling_interval": POLLING_S} if memory else {"confirm_publish": False, "client_properties": {}}
-        ),
+        "broker_transport_options": ({"polling_interval": POLLING_S} if memory else {"confirm_publish": False}),
         "task_queues": queues(),
         "task_default_queue": ENGINE_QUEUE,
         "task_default_queue_type": "quorum",

@@ -1,6 +1,7 @@
 """The part of a worker that takes in events: an event loop on a thread of its own, beside Celery's consumer."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,8 @@ log = logger(__name__)
 
 READER = "engine"
 REPORT_S = 10.0
+ANNOUNCE_S = 0.02
+"""How long announcements wait for others, to be read and confirmed in one go."""
 AGAIN_S = 1.0
 STOP_S = 10.0
 
@@ -56,6 +59,8 @@ class IntakeEngine:
         self._configured = asyncio.Event()
         self._routes_changed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._relay: Relay | None = None
+        self._announcing = False
         self._main: asyncio.Task[None] | None = None
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run_thread, name="intake", daemon=True)
@@ -105,7 +110,8 @@ class IntakeEngine:
             store = OutboxStore(runtime.database, outbox)
             stack.callback(store.close)
             relay = Relay(store, self._broker, name="outbox", health=runtime.health)
-            runtime.announce = relay.wake
+            self._relay = relay
+            runtime.announce = self._announce
             queues = queues_of(
                 READER, node=seat.name(self._settings.engine.node_id), partitions=self._settings.broker.partitions
             )
@@ -205,7 +211,20 @@ class IntakeEngine:
     def _after_commit(self, due: list[Due]) -> None:
         if due:
             self._runtime.dispatcher.send(due)
-        self._runtime.announce()
+        self._announce()
+
+    def _announce(self) -> None:
+        """Wake the relay in a moment: announcements of several transactions go out together. From any thread."""
+        loop = self._loop
+        if loop is not None and not self._announcing:
+            self._announcing = True
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(loop.call_later, ANNOUNCE_S, self._wake_relay)
+
+    def _wake_relay(self) -> None:
+        self._announcing = False
+        if self._relay is not None:
+            self._relay.wake()
 
     # --- life ---------------------------------------------------------------------------------------------------
 
