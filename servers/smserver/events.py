@@ -125,13 +125,16 @@ class EventHub:
     async def next(self, last: int) -> list[Event]:
         """The events after number `last`; waits until there are some."""
         while True:
-            if last < self._last:
+            seen = self._last
+            if last < seen:
                 if self._recent and self._recent[0].id <= last + 1:
                     return [found for found in self._recent if found.id > last][:PAGE]
                 if events := await asyncio.to_thread(self._read, last):
                     return events
+            # What followed `last` may have been deleted by now: then only something newer is worth another look.
+            newer = max(last, seen)
             async with self._news:
-                await self._news.wait_for(lambda: last < self._last)
+                await self._news.wait_for(lambda: newer < self._last)  # noqa: B023 - awaited before it changes
 
     def _read(self, last: int) -> list[Event]:
         with self._store.read() as connection:

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import threading
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -275,3 +276,33 @@ async def test_a_client_that_was_away_too_long_is_told_that_it_missed_something(
         assert events.hello["missed"] is True
     async with stream(site, admin) as events:
         assert events.hello["missed"] is False
+
+
+async def test_who_resumes_where_nothing_is_kept_any_more_waits_without_asking_the_database_again(site):
+    class Counting(stored.EventHub):
+        reads = 0
+        begun = threading.Event()
+
+        def _read(self, last):
+            self.reads += 1
+            self.begun.set()
+            return super()._read(last)
+
+    store = Store(site.settings.database_url("smserver"))
+    with store.write() as connection:
+        stored.forget(connection, datetime(2100, 1, 1, tzinfo=UTC))
+        last = stored.last_of(connection)
+    hub = Counting(store)
+    running = asyncio.create_task(hub.run())
+    assert await asyncio.to_thread(hub.begun.wait, 5)
+    waiting = asyncio.create_task(hub.next(0))
+    await asyncio.wait({waiting}, timeout=0.5)
+    assert hub.reads < 5
+    with store.write() as connection:
+        stored.tell(connection, [stored.Told("NodeStateReported", NOW, {})])
+    hub.wake()
+    found = await asyncio.wait_for(waiting, 5)
+    assert [event.id for event in found] == [last + 1]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    store.close()
