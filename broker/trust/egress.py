@@ -16,6 +16,9 @@ from broker.trust.errors import EgressRefusedError
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
 NAT64 = ip_network("64:ff9b::/96")
+NOT_PUBLIC = (ip_network("fec0::/10"), ip_network("3fff::/20"))
+"""What Python takes for public: site-local addresses (RFC 3879) and those of documents (RFC 9637)."""
+
 NOT_IN_URLS = frozenset("\\ \t\r\n\0")
 """Characters on whose meaning two parsers disagree."""
 
@@ -100,6 +103,8 @@ class EgressPolicy:
         real = unwrap(address)
         if any(real.version == network.version and real in network for network in self._allow):
             return True
+        if any(real.version == network.version and real in network for network in NOT_PUBLIC):
+            return False
         return real.is_global and not real.is_multicast and not real.is_reserved
 
 

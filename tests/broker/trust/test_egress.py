@@ -64,6 +64,8 @@ def test_a_public_address_may_be_called_and_is_pinned(url, place):
         "[::]",
         "[fe80::1]",
         "[fc00::1]",
+        "[fec0::1]",
+        "[3fff::1]",
         "[ff02::1]",
         "[2001:db8::1]",
         "[::ffff:127.0.0.1]",
