@@ -3,7 +3,7 @@
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,16 @@ import sqlalchemy
 from sqlalchemy import Connection, Dialect, Engine, event, make_url, text
 from sqlalchemy.types import DateTime, TypeDecorator
 
+from broker.trust.keyfile import create_private
+
 BUSY_TIMEOUT_S = 30
 """How long a SQLite transaction waits for its turn to write."""
 
 CONNECT_TIMEOUT_S = 5
 """How long PostgreSQL may take to answer a new connection."""
+
+HIDE_PARAMETERS = True
+"""Errors are logged, and the values of a statement may be password hashes or sealed secrets."""
 
 READ_ONLY = {"vigil_read_only": True}
 """Execution options of a SQLite connection that only reads: `engine.execution_options(**READ_ONLY).connect()`.
@@ -62,14 +67,19 @@ def open_database(url: str, schema: str) -> Engine:
         raise ValueError(f"{schema!r} is no name for a schema")
     address = make_url(url)
     if address.get_backend_name() == "sqlite":
-        if address.database:
+        if address.database and address.database != ":memory:":
             Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sqlalchemy.create_engine(address, connect_args={"timeout": BUSY_TIMEOUT_S})
+            with suppress(OSError):  # SQLite says better what is wrong, and may be waited for
+                create_private(Path(address.database))
+        engine = sqlalchemy.create_engine(
+            address, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=HIDE_PARAMETERS
+        )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     return sqlalchemy.create_engine(
         address,
+        hide_parameters=HIDE_PARAMETERS,
         pool_pre_ping=True,
         connect_args={
             "options": f"-csearch_path={schema} -ctimezone=UTC",

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -29,6 +30,12 @@ def read_or_create_private(path: Path, make: Callable[[], bytes]) -> bytes:
     finally:
         staged.unlink(missing_ok=True)
     return path.read_bytes()
+
+
+def create_private(path: Path) -> None:
+    """Make an empty file if there is none, for who fills it itself: SQLite gives its other files the same mode."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _stage(path: Path, data: bytes) -> Path:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, inspect, select, text
-from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from broker.database import READ_ONLY, UtcDateTime, advisory_lock, migrate, now, open_database
 from broker.inbox import accept, forget, inbox_table
@@ -168,3 +168,19 @@ def test_migrations_run_once_whoever_starts_them_and_each_schema_has_its_own_his
 def test_a_schema_needs_a_plain_name(tmp_path):
     with pytest.raises(ValueError, match="no name for a schema"):
         open_database(f"sqlite:///{tmp_path}/x.db", "a; drop")
+
+
+def test_only_the_owner_reads_the_files_of_a_sqlite_database(tmp_path):
+    engine = open_database(f"sqlite:///{tmp_path}/folder/test.db", "public")
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+    with engine.connect():
+        modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "folder").iterdir()}
+    engine.dispose()
+    assert modes == dict.fromkeys(("test.db", "test.db-wal", "test.db-shm"), 0o600)
+
+
+def test_what_a_database_refuses_is_not_quoted_in_the_error(engine):
+    with pytest.raises(DBAPIError) as refused, engine.begin() as connection:
+        connection.execute(text("INSERT INTO nowhere VALUES (:hash)"), {"hash": "argon2id-of-somebody"})
+    assert "argon2id-of-somebody" not in str(refused.value)
