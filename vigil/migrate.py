@@ -34,7 +34,7 @@ async def migrate_when_possible(settings: ProcessSettings, health: Health) -> No
 
 
 def migrate() -> None:
-    """Bring both database schemas up to date, and exit."""
+    """Bring both database schemas up to date, as soon as the database answers, and exit."""
     settings = load_settings(ProcessSettings)
     configure_logs(settings.log)
-    migrate_all(settings)
+    asyncio.run(migrate_when_possible(settings, Health("migrate")))
