@@ -23,7 +23,7 @@ from broker.errors import JournalError
 from broker.model.base import LANES, Priority
 from broker.model.messages import TriggerFact
 from broker.process import logger
-from broker.relay import Row
+from broker.relay import Row, stored_headers
 from broker.transport import Envelope
 
 log = logger(__name__)
@@ -62,6 +62,9 @@ CREATE TABLE IF NOT EXISTS journal (
 CREATE INDEX IF NOT EXISTS journal_by_lane ON journal (lane, position);
 CREATE INDEX IF NOT EXISTS journal_by_source ON journal (source, position);
 """
+
+ASIDE = "unreadable"
+"""The lane and source of rows that cannot be read: nobody sends them, and no other row waits for them."""
 
 PENDING = """
 SELECT position, source, headers, body, EXISTS (
@@ -321,7 +324,7 @@ class Journal:
             for position, source, headers, body, held in found.fetchall():
                 if position not in gone:
                     waits = bool(held) and (not gone or self._waits(position, source, lane, gone))
-                    rows.append(Row(position, json.loads(headers), body, waits))
+                    rows.append(Row(position, stored_headers(headers), body, waits, source))
         if self._ring and len(rows) < limit:
             with self._lock:
                 rows.extend(self._pending_in_memory(lane, after, limit - len(rows)))
@@ -348,7 +351,7 @@ class Journal:
                 held = self._writer.execute(query, (event.source, event.lane)).fetchone() is not None
                 other_lane[event.source] = held
             headers, body = pack(event.envelope)
-            rows.append(Row(event.position, headers, body, held))
+            rows.append(Row(event.position, headers, body, held, event.source))
         return rows
 
     def confirm(self, positions: Sequence[int]) -> None:
@@ -369,6 +372,12 @@ class Journal:
             if not self._ring and time.monotonic() >= self._reserve_at:
                 self._reserve_at = time.monotonic() + RESERVE_RETRY_S
                 self._make_reserve()
+
+    def set_aside(self, positions: Sequence[int]) -> None:
+        """Keep rows that cannot be read, for people, where no other row of their source waits for them."""
+        with self._lock:
+            statement = "UPDATE journal SET lane = ?, source = ? WHERE position = ?"
+            self._confirmer.executemany(statement, [(ASIDE, ASIDE, position) for position in positions])
 
     def _delete(self, positions: Collection[int]) -> None:
         confirmer = self._confirmer
@@ -393,7 +402,7 @@ class Journal:
     def backlog(self) -> int:
         """Events that the broker has not confirmed yet."""
         with self._read_lock:
-            rows = int(self._reader.execute("SELECT count(*) FROM journal").fetchone()[0])
+            rows = int(self._reader.execute("SELECT count(*) FROM journal WHERE lane <> ?", (ASIDE,)).fetchone()[0])
         return rows + len(self._ring)
 
     @property

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from broker.codec import pack
 from broker.database import READ_ONLY, lock_number
 from broker.model.base import Priority
-from broker.relay import Row
+from broker.relay import Row, stored_headers
 from broker.transport import Envelope
 
 POLL_S = 0.25
@@ -99,12 +99,15 @@ class OutboxStore:
             .limit(limit)
         )
         with self._engine.execution_options(**READ_ONLY).connect() as connection:
-            return [Row(row.position, json.loads(row.headers), row.body) for row in connection.execute(statement)]
+            return [Row(row.position, stored_headers(row.headers), row.body) for row in connection.execute(statement)]
 
     def confirm(self, positions: Sequence[int]) -> None:
         """Delete rows that the broker has."""
         with self._engine.begin() as connection:
             connection.execute(delete(self._table).where(self._table.c.position.in_(positions)))
+
+    def set_aside(self, positions: Sequence[int]) -> None:
+        """Nothing: there is one lane, and its relay passes by what it cannot read. The rows stay for people."""
 
     def _holds(self) -> bool:
         if self._engine.dialect.name != "postgresql":

@@ -6,6 +6,7 @@ only when the broker has confirmed it; whatever goes wrong before that, it is se
 
 import asyncio
 import contextlib
+import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,9 @@ WINDOW = 500
 FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 1.0
 
+RESCAN_S = 1.0
+"""How often a lane that is never at rest looks for rows that have appeared behind its back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -37,6 +41,8 @@ class Row:
     body: bytes
     held: bool = False
     """Whether an older row of the same source waits in another lane: that one goes first."""
+    source: str = ""
+    """Whose order counts across lanes; empty where there is one lane."""
 
 
 class Store(Protocol):
@@ -68,6 +74,19 @@ class Store(Protocol):
     def confirm(self, positions: Sequence[int]) -> None:
         """Forget rows that the broker has."""
         ...
+
+    def set_aside(self, positions: Sequence[int]) -> None:
+        """Keep rows that cannot be read, for people, where they hold up no other."""
+        ...
+
+
+def stored_headers(text: str) -> dict[str, str]:
+    """The headers of a row; none when they are damaged, which the reader of the row finds out and says."""
+    try:
+        headers = json.loads(text)
+    except ValueError:
+        return {}
+    return headers if isinstance(headers, dict) else {}
 
 
 class Relay:
@@ -127,8 +146,7 @@ class Relay:
                 lane.start_over()
             free = WINDOW - len(lane.in_flight)
             if free > 0:
-                if lane.rescan:
-                    lane.rescan, lane.after, lane.skimming = False, 0, True
+                lane.begin_look(loop.time())
                 limit = WINDOW if lane.skimming else free
                 try:
                     rows = await loop.run_in_executor(threads, self._store.pending, lane.lane, lane.after, limit)
@@ -139,8 +157,8 @@ class Relay:
                     continue
                 self._report(self._store.trouble)
                 sent = lane.send(rows, free)
-                if lane.progressed:
-                    lane.progressed, delay = False, FIRST_RETRY_S
+                await self._set_aside(lane, threads)
+                delay = FIRST_RETRY_S if lane.has_progressed() else delay
                 lane.skimming = lane.skimming and not sent and len(rows) == limit
                 if len(rows) == limit:
                     continue
@@ -174,10 +192,27 @@ class Relay:
                 continue
             for lane, position in batch:
                 lane.forget(position)
-            for lane in self._lanes:
-                if lane.holding:  # a row of another lane may have been what it waited for
-                    lane.holding, lane.rescan = False, True
-                    lane.awake.set()
+            self._look_at_held_rows()
+
+    def _look_at_held_rows(self) -> None:
+        """A row of another lane, which is gone now, may have been what they waited for."""
+        for lane in self._lanes:
+            if lane.holding:
+                lane.holding, lane.rescan = False, True
+                lane.awake.set()
+
+    async def _set_aside(self, lane: "_Lane", threads: ThreadPoolExecutor) -> None:
+        """Move unreadable rows out of the way of those of their source in other lanes."""
+        positions = sorted(lane.to_set_aside)
+        if not positions:
+            return
+        try:
+            await asyncio.get_running_loop().run_in_executor(threads, self._store.set_aside, positions)
+        except Exception as error:  # noqa: BLE001 - see _publish; the next look tries again
+            self._trouble("unreadable rows cannot be set aside", error)
+            return
+        lane.to_set_aside.difference_update(positions)
+        self._look_at_held_rows()
 
     def _trouble(self, sentence: str, error: Exception) -> None:
         log.warning("relay has trouble with its store", relay=self._name, problem=sentence, error=str(error))
@@ -199,6 +234,8 @@ class _Lane:
         self.after = 0
         self.rescan = True
         """Look from the beginning: an older row may have become free, or visible."""
+        self.rescan_at = 0.0
+        """When to do so in any case, by the loop's clock: in a lasting storm no look ever finds nothing."""
         self.skimming = False
         """Still among rows that are known from before."""
         self.failed = False
@@ -210,7 +247,23 @@ class _Lane:
         """Sent and neither confirmed nor broken."""
         self._all_settled = asyncio.Event()
         self._unreadable: set[int] = set()
+        self.to_set_aside: set[int] = set()
+        """Unreadable and still where others wait for it."""
+        self._held_sources: set[str] = set()
+        """Sources of which this look has passed by a held row."""
         self._confirmed = confirmed
+
+    def begin_look(self, now: float) -> None:
+        """Go back to the beginning when there is reason to."""
+        if self.rescan or now >= self.rescan_at:
+            self.rescan, self.after, self.skimming = False, 0, True
+            self.rescan_at = now + RESCAN_S
+            self._held_sources.clear()
+
+    def has_progressed(self) -> bool:
+        """Whether a row was confirmed since this was last asked."""
+        progressed, self.progressed = self.progressed, False
+        return progressed
 
     def send(self, rows: Sequence[Row], free: int) -> int:
         """Publish rows that are not on their way yet; returns how many."""
@@ -221,14 +274,17 @@ class _Lane:
             self.after = row.position
             if row.position in self.in_flight or row.position in self._unreadable:
                 continue
-            if row.held:
+            if row.held or row.source in self._held_sources:
                 self.holding = True
+                if row.source:  # what follows it must not overtake it, even if it becomes free in this moment
+                    self._held_sources.add(row.source)
                 continue
             try:
                 envelope = decode(row.headers, row.body)
             except MessageError as error:
-                log.warning("pending row is unreadable and is left out", position=row.position, reason=error.reason)
+                log.warning("pending row is unreadable and is set aside", position=row.position, reason=error.reason)
                 self._unreadable.add(row.position)
+                self.to_set_aside.add(row.position)
                 continue
             promise = self.publisher.publish(envelope)
             self.in_flight.add(row.position)

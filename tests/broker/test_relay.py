@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import MetaData
 
-from broker.codec import envelope
+from broker.codec import envelope, pack
 from broker.database import open_database
 from broker.errors import PublishRefusedError
 from broker.journal import Journal
@@ -20,7 +20,7 @@ from broker.outbox import OutboxStore, outbox_table, put
 from broker.process import Health
 from broker.relay import Relay, Row
 from broker.topology import queues_of
-from tests.broker.speaking import eventually, running, trigger
+from tests.broker.speaking import eventually, running, sealed, trigger
 
 
 class SlowPublisher:
@@ -228,10 +228,11 @@ class TroubledStore:
         self._ask("confirm")
         self.rows = [row for row in self.rows if row.position not in positions]
 
+    def set_aside(self, positions):
+        self._ask("set_aside")
+
 
 def row(position):
-    from broker.codec import pack  # noqa: PLC0415 - one use
-
     headers, body = pack(
         envelope(m.SessionRevoked(session_id=f"s{position}", user_id="u", at=datetime.now(UTC)), source="smserver")
     )
@@ -273,6 +274,38 @@ async def test_a_row_that_cannot_be_read_holds_up_no_other():
     async with running(Relay(store, MemoryBroker(hub), name="outbox", health=Health("t")).run()):
         await eventually(lambda: len(hub.items("smserver.notices.v1")) == 1)
         await eventually(lambda: len(store.rows) == 1)
+
+
+@pytest.mark.parametrize(
+    "damage", ["kind = 'Gone', headers = replace(headers, 'TriggerActivated', 'Gone')", "headers = '{'"]
+)
+async def test_an_unreadable_row_does_not_hold_its_source_up_in_another_lane(journal, damage):
+    broker = SlowBroker()
+    append(journal, "cam-1", Priority.LOW)
+    append(journal, "cam-1", Priority.HIGH)
+    journal._writer.execute(f"UPDATE journal SET {damage} WHERE position = 1")
+    async with running(Relay(journal, broker, name="journal", health=Health("t")).run()):
+        await eventually(lambda: ("high", "cam-1", 2) in broker.log, timeout_s=5)
+        broker.lanes["high"].keep()
+        await eventually(lambda: journal.backlog == 0)
+    kept = journal._writer.execute("SELECT position FROM journal").fetchall()
+    assert kept == [(1,)]  # for people
+
+
+async def test_a_transaction_that_commits_late_is_announced_although_others_never_stop(monkeypatch):
+    monkeypatch.setattr("broker.relay.RESCAN_S", 0.1)
+    seen = lambda number: Row(number, *pack(sealed("cam-1", sequence=number)))  # noqa: E731 - one use
+    store, broker = TroubledStore([seen(2)]), SlowBroker()
+    store.away, store.poll_s = False, 30.0  # a storm leaves no time for a look from the beginning
+    relay = Relay(store, broker, name="outbox", health=Health("t"))
+    async with running(relay.run()):
+        await eventually(lambda: broker.log)
+        store.rows.insert(0, seen(1))  # its position is older, its commit is later
+        for number in range(3, 60):
+            store.rows.append(seen(number))
+            relay.wake()
+            await asyncio.sleep(0.01)
+        assert 1 in [sequence for _lane, _source, sequence in broker.log]
 
 
 # --- outbox -----------------------------------------------------------------------------------------------------
