@@ -23,10 +23,10 @@ import httpx
 
 from broker.model.actions import HttpRequestSettings, RecordCameraSettings
 from broker.model.base import Priority
+from broker.model.log import AlarmEvent
 from broker.model.messages import AlarmState
 from broker.model.resources import Alarm, Camera, MotionTrigger, Server
 from clients.sdk.client import Client
-from clients.sdk.values import AlarmEvent
 
 T = TypeVar("T")
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")

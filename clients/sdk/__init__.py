@@ -9,6 +9,7 @@
 `clients/sdk/calls.py` for 5008 and `clients/sdk/node_calls.py` for 5009.
 """
 
+from broker.model.log import Acknowledged, ActionRun, AlarmEvent, AuditRecord, HealthRecord
 from clients.sdk.aio import AsyncClient, AsyncNode
 from clients.sdk.client import Client, Node
 from clients.sdk.errors import (
@@ -26,20 +27,7 @@ from clients.sdk.errors import (
     UnreachableError,
 )
 from clients.sdk.events import Event
-from clients.sdk.values import (
-    Acknowledged,
-    ActionRun,
-    AlarmEvent,
-    AuditRecord,
-    HealthRecord,
-    Me,
-    Segment,
-    SignedIn,
-    Span,
-    StreamSecret,
-    StreamTicket,
-    Versioned,
-)
+from clients.sdk.values import Me, Segment, SignedIn, Span, StreamSecret, StreamTicket, Versioned
 
 __all__ = [
     "Acknowledged",

@@ -5,19 +5,10 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, TypeAdapter
 
 from broker.model.base import Instant
+from broker.model.log import AlarmEvent, AuditRecord, HealthRecord
 from broker.model.messages import AlarmState, NodeStateReported
 from clients.sdk.call import Call, nothing, value_of
-from clients.sdk.values import (
-    AlarmEvent,
-    AuditRecord,
-    HealthRecord,
-    Items,
-    Me,
-    SignedIn,
-    StreamSecret,
-    StreamTicket,
-    Versioned,
-)
+from clients.sdk.values import Items, Me, SignedIn, StreamSecret, StreamTicket, Versioned
 
 R = TypeVar("R", bound=BaseModel)
 

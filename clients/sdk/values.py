@@ -3,12 +3,11 @@
 Times are aware. Unknown fields of newer servers are ignored when these are read.
 """
 
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from pydantic import Field
 
-from broker.model.base import Instant, Priority, Value
-from broker.model.messages import AlarmState
+from broker.model.base import Instant, Value
 from broker.model.resources import Alarm, Camera, Profile, Server, User
 
 R = TypeVar("R")
@@ -55,73 +54,6 @@ class StreamSecret(Value):
 
     user: str
     secret: str = Field(repr=False)
-
-
-class Acknowledged(Value):
-    """Who took notice of an alarm event, and when."""
-
-    user_id: str
-    user_name: str
-    at: Instant
-
-
-class ActionRun(Value):
-    """How one action of an alarm event went."""
-
-    id: str
-    kind: str
-    outcome: str
-    attempts: int = 0
-    reason: str = ""
-    repeated: bool = Field(default=False, description="Whether it may have been performed twice.")
-    at: Instant | None = None
-
-
-class AlarmEvent(Value):
-    """One time that an alarm went off."""
-
-    id: str
-    alarm_id: str
-    alarm_name: str
-    priority: Priority
-    colour: str
-    state: AlarmState
-    source_id: str
-    node_id: str
-    occurred_at: Instant
-    raised_at: Instant
-    acknowledged: Acknowledged | None = None
-    post_until: Instant | None = Field(None, description="Until when footage is kept after the trigger is over.")
-    ended_at: Instant | None = None
-    until_acknowledged: bool = False
-    camera_ids: tuple[str, ...] = ()
-    actions: tuple[ActionRun, ...] = ()
-    trace_id: str = ""
-
-
-class AuditRecord(Value):
-    """One line of the audit trail."""
-
-    id: int
-    at: Instant
-    user_id: str
-    address: str = ""
-    program: str = ""
-    action: str
-    kind: str = ""
-    object_id: str = ""
-    before: dict[str, Any] | None = None
-    after: dict[str, Any] | None = None
-
-
-class HealthRecord(Value):
-    """A condition of the system itself, as it was reported."""
-
-    node_id: str
-    event: str
-    subject: str = ""
-    detail: str = ""
-    at: Instant
 
 
 class Span(Value):

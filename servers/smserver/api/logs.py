@@ -1,14 +1,15 @@
 """What happened: alarm events, the audit trail, health events, states of nodes."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Query
 from pydantic import TypeAdapter
 from starlette.requests import HTTPConnection
 
-from broker.model.base import Instant, Priority, Value
+from broker.model.base import Instant
+from broker.model.log import Acknowledged, AlarmEvent, AuditRecord, HealthRecord
 from broker.model.messages import AlarmState, NodeStateReported
 from servers.net.policy import Administrator, SignedIn
 from servers.smserver import alarm_log, conditions
@@ -21,73 +22,6 @@ router = APIRouter()
 Limit = Annotated[int, Query(ge=1, le=500)]
 Before = Annotated[str | None, Query(description="A time, e.g. 2026-01-31T12:00:00Z, or the id of an alarm event.")]
 TIME: TypeAdapter[datetime] = TypeAdapter(Instant)
-
-
-class Acknowledged(Value):
-    """Who took notice, and when."""
-
-    user_id: str
-    user_name: str
-    at: Instant
-
-
-class ActionRun(Value):
-    """How an action ended."""
-
-    id: str
-    kind: str
-    outcome: str
-    attempts: int
-    reason: str
-    repeated: bool
-    at: Instant
-
-
-class AlarmEvent(Value):
-    """One time that an alarm went off."""
-
-    id: str
-    alarm_id: str
-    alarm_name: str
-    priority: Priority
-    colour: str
-    state: AlarmState
-    source_id: str
-    node_id: str
-    occurred_at: Instant
-    raised_at: Instant
-    acknowledged: Acknowledged | None
-    post_until: Instant | None
-    ended_at: Instant | None
-    until_acknowledged: bool
-    camera_ids: list[str]
-    actions: list[ActionRun]
-    trace_id: str
-
-
-class AuditRecord(Value):
-    """One line of the audit trail."""
-
-    id: int
-    at: Instant
-    user_id: str
-    address: str
-    program: str
-    action: str
-    kind: str
-    object_id: str
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
-
-
-class HealthRecord(Value):
-    """A condition of the system that began or ended."""
-
-    node_id: str
-    event: str
-    subject: str
-    detail: str
-    at: Instant
 
 
 @router.get("/alarm-events", operation_id="list_alarm_events", tags=["alarm events"])
