@@ -15,6 +15,7 @@ from uvicorn.config import Config
 
 from broker.process import TLSSettings, logger
 from broker.trust.tls import server_context
+from servers.net.bodies import BoundedBodies
 from servers.net.errors import PortTakenError
 from servers.net.problems import PROBLEM_RESPONSES, Problem, install_problems
 
@@ -122,7 +123,7 @@ class HttpServer:
         self._port = listening.getsockname()[1]
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         config = Config(
-            self._app,
+            BoundedBodies(self._app),
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -184,3 +184,27 @@ def self_signed(folder):
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return certificate_file, key_file
+
+
+@pytest.mark.parametrize(
+    ("head", "part"),
+    [
+        ("Content-Length: 1000000000", b"x" * (1 << 16)),
+        ("Transfer-Encoding: chunked", b"10000\r\n" + b"x" * (1 << 16) + b"\r\n"),
+    ],
+)
+async def test_a_body_without_end_is_refused_before_it_fills_the_memory(head, part):
+    server = HttpServer(application(), "127.0.0.1", 0)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(f"POST /doors HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{head}\r\n\r\n".encode())
+    answer = asyncio.create_task(reader.readuntil(b"\r\n"))
+    sent = 0
+    while not answer.done() and sent < 64 << 20:
+        writer.write(part)
+        await asyncio.wait_for(writer.drain(), 5)
+        await asyncio.wait({answer}, timeout=0.001)
+        sent += len(part)
+    assert b" 413 " in await asyncio.wait_for(answer, 5)
+    writer.close()
+    await server.close()
