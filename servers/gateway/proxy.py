@@ -36,10 +36,15 @@ def forwarder(
     async def forward(request: Request) -> Response:
         base = address(request.path_params)
         body = await body_of(request, row.sends)
-        headers = {name: request.headers[name] for name in REQUEST_HEADERS if name in request.headers}
-        headers["Accept-Encoding"] = "identity"
+        # As bytes, the way they came: a header need not be ASCII (RFC 9110, 5.5).
+        headers = {
+            name.encode(): request.headers[name].encode("latin-1")
+            for name in REQUEST_HEADERS
+            if name in request.headers
+        }
+        headers[b"Accept-Encoding"] = b"identity"
         if request.client:
-            headers["X-Forwarded-For"] = request.client.host  # SMServer slows down guessing per address
+            headers[b"X-Forwarded-For"] = request.client.host.encode()  # SMServer slows down guessing per address
         # The parameters were matched as single path segments; they are quoted again by httpx.
         path = API + row.path.format_map({name: _quoted(value) for name, value in request.path_params.items()})
         url = httpx.URL(base.rstrip("/") + path).copy_with(query=request.url.query.encode() or None)

@@ -56,7 +56,7 @@ async def first_frame(socket: WebSocket) -> dict[str, Any]:
         async with asyncio.timeout(FIRST_FRAME_WITHIN_S):
             text = await socket.receive_text()
         said = json.loads(text) if len(text) <= MAX_FIRST_FRAME else None
-    except (TimeoutError, ValueError, KeyError) as error:
+    except (TimeoutError, ValueError, KeyError, RecursionError) as error:
         raise SocketRefusedError(POLICY, "The first frame must come at once and be JSON.") from error
     if not isinstance(said, dict):
         raise SocketRefusedError(POLICY, "The first frame must be a JSON object.")

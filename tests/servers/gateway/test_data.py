@@ -12,7 +12,7 @@ from broker.memory import Hub, MemoryBroker
 from broker.model.messages import CameraConfigured
 from broker.process import Health
 from clients.sdk import AsyncClient, UnreachableError
-from servers.gateway.errors import UNAUTHORISED
+from servers.gateway.errors import POLICY, UNAUTHORISED
 from servers.gateway.server import Gateway
 from servers.gateway.settings import GatewaySettings
 from servers.net.policy import policy_table
@@ -173,3 +173,19 @@ async def test_closing_the_gateway_ends_event_streams_at_once(site):
         async with asyncio.timeout(2.5):
             await site.gateway.close()
         await closed(socket)
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Accept", "Range"])
+async def test_a_header_that_is_not_ascii_is_passed_on_or_refused_but_breaks_nothing(site, name):
+    headers = bearer(site.admin) | {name: "Bearer \xe9"}
+    raw = [(key.encode(), value.encode("latin-1")) for key, value in headers.items()]
+    answer = await site.http.get(url(site, "/api/v1/me"), headers=raw)
+    assert answer.status_code == (401 if name == "Authorization" else 200)
+
+
+@pytest.mark.parametrize("path", ["/live/gate", "/api/v1/events"])
+async def test_a_first_frame_nested_beyond_reason_is_refused(site, path):
+    async with connect(url(site, path).replace("http", "ws")) as socket:
+        await socket.send("[" * 16_000)
+        await closed(socket)
+        assert socket.close_code == POLICY
