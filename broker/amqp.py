@@ -437,7 +437,7 @@ class AmqpBroker:
             await publisher.close()
         for task in self._tasks:
             await end(task)
-        self._tasks, self._publishers, self._subscribers = [], [], []
+        self._tasks, self._publishers, self._subscribers, self._dead = [], [], [], None
 
     def publisher(self, name: str) -> AmqpPublisher:
         """A new publisher."""

@@ -40,6 +40,8 @@ REPORT_S = 10.0
 ANNOUNCE_S = 0.02
 """How long announcements wait for others, to be read and confirmed in one go."""
 AGAIN_S = 1.0
+FRESH_S = 3.0
+"""How long the first events wait for SMServer to say what is configured by now; then the copy on disk counts."""
 STOP_S = 10.0
 
 
@@ -57,6 +59,7 @@ class IntakeEngine:
         self._settings = runtime.settings
         self._alarms = AlarmIndex()
         self._configured = asyncio.Event()
+        self._fetched = asyncio.Event()
         self._routes_changed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._relay: Relay | None = None
@@ -82,19 +85,27 @@ class IntakeEngine:
 
     def _run_thread(self) -> None:
         try:
-            asyncio.run(self._run())
+            asyncio.run(self._run_for_ever())
         except asyncio.CancelledError:
             pass
-        except Exception:
-            log.exception("intake has ended by a mistake in the program")
-            self._runtime.health.set("intake", ok=False, detail="it has ended; the log says why")
         finally:
             self._started.set()
 
-    async def _run(self) -> None:
+    async def _run_for_ever(self) -> None:
+        """A mistake in the program must not leave a worker that lives and takes in nothing."""
         self._loop = asyncio.get_running_loop()
         self._main = asyncio.current_task()
         self._started.set()
+        while True:
+            try:
+                await self._run()
+            except Exception as error:
+                log.exception("intake has ended by a mistake in the program and begins again")
+                detail = f"it has ended and begins again: {type(error).__name__}; the log says why"
+                self._runtime.health.set("intake", ok=False, detail=detail)
+            await asyncio.sleep(AGAIN_S)
+
+    async def _run(self) -> None:
         runtime = self._runtime
         async with AsyncExitStack() as stack:
             seat = Seat.take(self._settings.directory)
@@ -119,9 +130,10 @@ class IntakeEngine:
                 group.create_task(relay.run())
                 group.create_task(self._join())
                 group.create_task(self._store_routes(replica, threads))
-                group.create_task(self._report(replica))
+                group.create_task(self._report(replica, seat.name(self._settings.engine.node_id)))
                 for queue in queues:
                     group.create_task(self._for_ever(queue.name, partial(self._read, queue, replica, threads)))
+                runtime.health.set("intake", ok=True)
 
     def _replica_path(self, seat: Seat) -> Path:
         name = "replica.json" if seat.number == 1 else f"replica-{seat.number}.json"
@@ -154,14 +166,23 @@ class IntakeEngine:
             self._settings.smserver_url, auth=self._runtime.session, ca=self._settings.tls.ca
         ) as client:
             answer = (await client.get(f"{API}/config/snapshot")).raise_for_status()
-            return Snapshot.model_validate_json(answer.content)
+            snapshot = Snapshot.model_validate_json(answer.content, extra="ignore")
+        self._fetched.set()  # whoever waits for it comes after the copy has taken it in: nothing is awaited between
+        return snapshot
 
     async def _store_routes(self, replica: Replica, threads: ThreadPoolExecutor) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await self._routes_changed.wait()
             self._routes_changed.clear()
-            store = partial(store_routes, self._runtime.database, replica.cameras, replica.servers, replica.revision)
+            store = partial(
+                store_routes,
+                self._runtime.database,
+                replica.cameras,
+                replica.servers,
+                replica.revision,
+                fresh=self._fetched.is_set(),
+            )
             try:
                 await loop.run_in_executor(threads, store)
             except Exception as error:  # noqa: BLE001 - the database is away; the routes it has serve until then
@@ -178,6 +199,9 @@ class IntakeEngine:
                 await replica.follow(subscriber, self._fetch)
                 return
             await self._configured.wait()  # before that, an event would find no alarm and be lost
+            with contextlib.suppress(TimeoutError):  # nor may it miss one that was configured while nobody was here
+                async with asyncio.timeout(FRESH_S):
+                    await self._fetched.wait()
             own = self._settings.engine
             work = self._trigger_work() if "{lane}" in queue.row.name else self._request_work()
             reader = Reader(
@@ -256,12 +280,12 @@ class IntakeEngine:
                 self._runtime.health.set("database", ok=True)
                 return
 
-    async def _report(self, replica: Replica) -> None:
+    async def _report(self, replica: Replica, name: str) -> None:
         publisher = self._broker.publisher("state")
         boot = int(datetime.now(UTC).timestamp())
         while True:
             state = NodeStateReported(
-                node_id=self._settings.engine.node_id,
+                node_id=name,
                 role=ServerRole.ENGINE,
                 boot=boot,
                 revision=replica.revision,

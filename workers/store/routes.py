@@ -9,8 +9,14 @@ from workers.store.upsert import insert_for
 from workers.tables import camera_route
 
 
-def store_routes(engine: Engine, cameras: Mapping[str, Camera], servers: Mapping[str, Server], revision: int) -> None:
-    """Store the routes of a revision; those of a newer one, stored by another worker, stay."""
+def store_routes(
+    engine: Engine, cameras: Mapping[str, Camera], servers: Mapping[str, Server], revision: int, *, fresh: bool = False
+) -> None:
+    """Store the routes of a revision; those of a newer one, stored by another worker, stay.
+
+    Unless the copy is `fresh`, known to be SMServer's own: when SMServer was restored from a backup, its revisions
+    go back, and what was stored with higher numbers is of no use any more.
+    """
     rows = sorted(
         (camera.id, server.control_url)
         for camera in cameras.values()
@@ -24,11 +30,12 @@ def store_routes(engine: Engine, cameras: Mapping[str, Camera], servers: Mapping
                 statement.on_conflict_do_update(
                     index_elements=["camera_id"],
                     set_={"control_url": statement.excluded.control_url, "revision": statement.excluded.revision},
-                    where=camera_route.c.revision <= statement.excluded.revision,
+                    where=None if fresh else camera_route.c.revision <= statement.excluded.revision,
                 ),
                 [{"camera_id": camera_id, "control_url": url, "revision": revision} for camera_id, url in rows],
             )
-        connection.execute(delete(camera_route).where(camera_route.c.revision < revision))
+        old = camera_route.c.revision != revision if fresh else camera_route.c.revision < revision
+        connection.execute(delete(camera_route).where(old))
 
 
 def control_url(engine: Engine, camera_id: str) -> str | None:
