@@ -11,6 +11,8 @@ from zlib import crc32
 
 import sqlalchemy
 from sqlalchemy import Connection, Dialect, Engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.types import DateTime, TypeDecorator
 
 from broker.trust.keyfile import create_private
@@ -29,6 +31,10 @@ READ_ONLY = {"vigil_read_only": True}
 
 Others begin with the write lock, so that a transaction which reads and then writes is never refused midway."""
 
+
+PASSING = frozenset({"25006", "25P03", "3D000", "3F000", "42P01"})
+"""PostgreSQL's words for states that end: read-only (a standby, a failover), a transaction that idled too long, and a
+database, schema or table that is not there, for it is being restored or not migrated yet."""
 
 _one_at_a_time = threading.Lock()
 """Alembic keeps its context in module globals: threads of one process migrate one after the other."""
@@ -102,6 +108,19 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     reading = connection.get_execution_options().get("vigil_read_only", False)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an error is the database's state and not the statement's fault: later, the same work will succeed."""
+    if isinstance(error, PoolTimeoutError):  # all connections wait for it
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    return (
+        error.connection_invalidated
+        or isinstance(error, OperationalError | InterfaceError)
+        or getattr(error.orig, "sqlstate", None) in PASSING
+    )
 
 
 def is_postgresql(connection: Connection) -> bool:

@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
 
+from broker.database import is_away
 from broker.process import Health, logger
 from broker.transport import Delivery, Envelope, Subscriber
 from workers.store import quarantine
 from workers.store.lifecycle import Due
 
 log = logger(__name__)
-
-AWAY = (OperationalError, InterfaceError)
-"""What a database raises that is away, busy or restarting: the same work is tried until it is back."""
 
 AWAY_WAIT_S = 1.0
 TRY_WAIT_S = 0.1
@@ -108,11 +105,14 @@ class Reader:
         while True:
             try:
                 result = await loop.run_in_executor(self.threads, function, *args)
-            except AWAY as error:
+            except Exception as error:
+                if not is_away(error):
+                    raise
+                why = getattr(error, "orig", None) or error
                 if not waited:
-                    log.warning("intake waits for the database", error=str(error.orig))
+                    log.warning("intake waits for the database", error=str(why))
                 waited = True
-                self.health.set("database", ok=False, detail=f"intake waits for it: {error.orig}")
+                self.health.set("database", ok=False, detail=f"intake waits for it: {why}")
                 await asyncio.sleep(AWAY_WAIT_S)
             else:
                 if waited:

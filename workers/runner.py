@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 from prometheus_client import Counter, Histogram
-from sqlalchemy.exc import DBAPIError
 from structlog.stdlib import BoundLogger
 
+from broker.database import is_away
 from broker.model.actions import Outcome, WhenInDoubt
 from broker.process import logger
 from workers.action import KINDS, Attempt, Tools
@@ -135,7 +135,8 @@ class Runner:
         repeated = repeated or (error.in_doubt and not KINDS[claim.kind].exactly_once)
         doubled = self.settings.retry_first_s * 2.0 ** min(claim.attempt - 1, 30)
         wait_s = min(doubled, self.settings.retry_longest_s) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
-        if self.runs.retry(claim, error.reason, wait_s, repeated=repeated) is False:
+        planned = self._stored(bound, lambda: self.runs.retry(claim, error.reason, wait_s, repeated=repeated))
+        if planned is False:
             why = f"the next attempt would be behind its deadline; the last one: {error.reason}"
             return self._finish(claim, Outcome.EXPIRED, why, bound, repeated=repeated, seconds=seconds)
         RETRIED.labels(claim.kind).inc()
@@ -152,17 +153,9 @@ class Runner:
         repeated: bool = False,
         seconds: float | None = None,
     ) -> str:
-        """Store the end. A database that is away for a moment is tried for as long as the lease lasts."""
-        gives_up = time.monotonic() + self.settings.lease_s
-        while True:
-            try:
-                stored = self.runs.finish(claim, outcome, reason, repeated=repeated, seconds=seconds)
-                break
-            except DBAPIError as error:
-                if time.monotonic() >= gives_up:
-                    raise
-                bound.warning("outcome of an action cannot be stored yet", error=str(error.orig))
-                time.sleep(STORE_AGAIN_S)
+        stored = self._stored(
+            bound, lambda: self.runs.finish(claim, outcome, reason, repeated=repeated, seconds=seconds)
+        )
         if not stored:
             bound.warning("lease of an action was lost before its outcome was stored", outcome=outcome.value)
             return NOT_OURS
@@ -170,3 +163,15 @@ class Runner:
         PERFORMED.labels(claim.kind, outcome.value).inc()
         bound.info("action performed", outcome=outcome.value, reason=reason, repeated=repeated)
         return f"{outcome.value}: {reason}" if reason else outcome.value
+
+    def _stored(self, bound: BoundLogger, store: Callable[[], bool | None]) -> bool | None:
+        """Store what came of an attempt. A database that is away for a moment is tried for as long as a lease lasts."""
+        gives_up = time.monotonic() + self.settings.lease_s
+        while True:
+            try:
+                return store()
+            except Exception as error:
+                if not is_away(error) or time.monotonic() >= gives_up:
+                    raise
+                bound.warning("outcome of an attempt cannot be stored yet", error=str(error))
+                time.sleep(STORE_AGAIN_S)

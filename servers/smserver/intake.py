@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from broker.process import logger
 from broker.transport import Delivery, Envelope, Subscriber
@@ -34,7 +33,7 @@ async def _handle(batch: list[Delivery], store: Store, write: Write) -> None:
         except NotReadyError:
             await asyncio.sleep(RETRY_S)
             continue
-        except (SQLAlchemyError, ValueError) as error:
+        except Exception as error:  # whatever a message does here, the others must go on
             if len(batch) > 1:  # one of them is the culprit: the rest must not suffer for it
                 for delivery in batch:
                     await _handle([delivery], store, write)

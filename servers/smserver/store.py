@@ -5,11 +5,11 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from broker.database import READ_ONLY, open_database
-from servers.smserver.errors import NotReadyError
+from broker.database import READ_ONLY, is_away, open_database
+from servers.smserver.errors import NotReadyError, RefusedError
 from servers.smserver.tables import counter
 
 SCHEMA = "smserver"
@@ -36,6 +36,7 @@ class Store:
 
         Raises:
             NotReadyError: the database is away.
+            RefusedError: it cannot hold a value.
         """
         with _explained(), self.engine.begin() as connection:
             yield connection
@@ -70,8 +71,10 @@ class Store:
 def _explained() -> Iterator[None]:
     try:
         yield
+    except DataError as error:  # PostgreSQL keeps no text with a NUL in it, for example
+        raise RefusedError("A value is none that can be kept.", remedy="Leave control characters out.") from error
     except DBAPIError as error:
-        if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
+        if is_away(error):
             raise NotReadyError(_sentence(error)) from error
         raise
     except PoolTimeoutError as error:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, inspect, select, text
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from broker.database import READ_ONLY, UtcDateTime, advisory_lock, migrate, now, open_database
+from broker.database import READ_ONLY, UtcDateTime, advisory_lock, is_away, migrate, now, open_database
 from broker.inbox import accept, forget, inbox_table
 
 metadata = MetaData()
@@ -39,6 +39,30 @@ def test_times_come_back_aware_and_in_utc(engine):
         found = connection.scalars(select(moments.c.at).order_by(moments.c.id)).all()
     assert found == [helsinki, None]
     assert found[0].tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("statements", "away"),
+    [
+        pytest.param(["SET TRANSACTION READ ONLY", "DELETE FROM moments"], True, id="read-only after a failover"),
+        pytest.param(["DELETE FROM not_restored_yet"], True, id="a table that is being restored"),
+        pytest.param(["SELECT pg_terminate_backend(pg_backend_pid())"], True, id="a restart"),
+        pytest.param(["SET LOCAL lock_timeout = 1", "SELECT 1 / 0"], False, id="a mistake of ours"),
+        pytest.param(["INSERT INTO moments (id) VALUES (1), (1)"], False, id="a row that is there"),
+    ],
+)
+def test_states_of_postgresql_that_end_are_told_from_mistakes(postgres_url, statements, away):
+    engine = open_database(postgres_url, "public")
+    metadata.create_all(engine)
+    with engine.begin() as connection:
+        *before, last = statements
+        for statement in before:
+            connection.execute(text(statement))
+        with pytest.raises(DBAPIError) as caught:
+            connection.execute(text(last))
+        connection.rollback()
+    assert is_away(caught.value) == away
+    engine.dispose()
 
 
 def test_naive_times_are_refused(engine):

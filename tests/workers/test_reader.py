@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from test_intake import announced
 
 from broker.memory import Hub, MemoryBroker
@@ -180,3 +181,21 @@ async def test_what_was_not_acknowledged_comes_again_to_the_next_reader(reader_o
     await asyncio.gather(task, return_exceptions=True)
     await broker.close()
     assert [one.id for one in seen] == [event.id]
+
+
+async def test_a_database_without_a_free_connection_costs_an_event_none_of_its_tries(
+    reader_of, events, database, monkeypatch
+):
+    monkeypatch.setattr("workers.reader.AWAY_WAIT_S", 0.01)
+    busy = iter([PoolTimeoutError("all connections are busy")] * 12)
+
+    def work(_envelopes):
+        for error in busy:
+            raise error
+        return []
+
+    delivery = Delivery(events.activated(), redelivered=True)
+    await reader_of(work).read(Batches([delivery]))
+    assert delivery.settled
+    with database.connect() as connection:
+        assert connection.execute(select(quarantined)).all() == []

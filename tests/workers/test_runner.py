@@ -7,9 +7,11 @@ from ipaddress import ip_network
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 from stand_ins import alarm
 from test_intake import announced, rows
 
+import workers.actions  # noqa: F401 - registers the kinds
 from broker.model.actions import Outcome
 from broker.trust.egress import EgressPolicy
 from broker.trust.http import webhook_client
@@ -152,6 +154,30 @@ def test_what_fails_for_now_is_tried_again_after_a_growing_wait(database, make, 
     assert len({attempt.action_id for attempt in performer.attempts}) == 1
     (fact,) = performed(database)
     assert (fact.attempts, fact.repeated) == (3, False)
+
+
+def test_a_database_that_is_away_when_an_attempt_failed_puts_the_action_in_no_doubt(
+    database, make, perform, monkeypatch
+):
+    monkeypatch.setattr("workers.runner.STORE_AGAIN_S", 0.01)
+    action_id, one = make(when_in_doubt="skip")
+    perform(fail(TransientActionError("not now")), lambda: "fine")
+    retry, away = Runs.retry, iter([OperationalError("UPDATE", {}, Exception("restarting"))] * 3)
+
+    def flaky(self, *args, **options):
+        for error in away:
+            raise error
+        return retry(self, *args, **options)
+
+    monkeypatch.setattr(Runs, "retry", flaky)
+    assert one.run(action_id).startswith("again in")
+    assert row_of(database, action_id).state == "pending"
+    deadline = time.monotonic() + 10
+    while one.run(action_id) == NOT_OURS:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    (fact,) = performed(database)
+    assert (fact.outcome, fact.repeated) == ("succeeded", False)
 
 
 def test_what_fails_for_good_is_not_tried_again(database, make, perform):
