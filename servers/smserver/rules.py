@@ -1,6 +1,7 @@
 """What must hold between resources. Pure: it looks at the site before and after a change and objects or not."""
 
 from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
 
 from broker.model.actions import RecordCameraSettings
 from broker.model.resources import Alarm, Camera, Profile, Server, ServerRole, User
@@ -36,12 +37,27 @@ def check(before: Site, after: Site, changes: Mapping[Key, Resource | None]) -> 
 
 
 def _server(site: Site, server: Server) -> None:
+    _dialled("control_url", server.control_url, ("http", "https"))
+    _dialled("stream_url", server.stream_url, ("rtsp", "rtsps"))
     captured = [camera.id for camera in site.every(Camera) if camera.node_id == server.id]
     if captured and server.role != ServerRole.DVRSERVER:
         raise ConflictError(
             f"Server {server.id} captures {_named('camera', captured)}, so it must stay a dvrserver.",
             field="role",
             remedy="Move its cameras to another DVRServer first.",
+        )
+
+
+def _dialled(field: str, url: str, schemes: tuple[str, str]) -> None:
+    """Others build on these addresses, and let calls to them through: see `broker.trust.egress`."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in schemes and parts.hostname and parts.port != 0 and not set("@ \\") & set(url)
+    except ValueError:
+        good = False
+    if url and not (good and url.isprintable()):
+        raise RefusedError(
+            f"{url!r} is no address of this kind.", field=field, remedy=f"An example is {schemes[0]}://192.0.2.7:5000."
         )
 
 

@@ -1,3 +1,6 @@
+import pytest
+
+
 async def test_a_camera_needs_a_dvrserver_that_exists(site, admin):
     answer = await admin.post("/cameras", site.camera(), status=422)
     assert answer["field"] == "node_id"
@@ -79,3 +82,22 @@ async def test_profiles_forget_what_is_deleted(site, admin, node):
 async def test_the_systems_own_names_cannot_be_taken(site, admin):
     body = {"id": "system", "name": "S", "profile_id": "administrators"}
     assert (await admin.post("/users", body, status=422))["field"] == "id"
+
+
+@pytest.mark.parametrize(
+    ("field", "address"),
+    [
+        ("control_url", "ftp://192.0.2.7"),
+        ("control_url", "http://192.0.2.7:99999"),
+        ("control_url", "http://[::1"),
+        ("control_url", "http://"),
+        ("control_url", "http://somebody:secret@192.0.2.7"),
+        ("control_url", "http://192.0.2.7/a path"),
+        ("stream_url", "http://192.0.2.7"),
+        ("stream_url", "rtsp://192.0.2.7:port"),
+    ],
+)
+async def test_a_server_has_addresses_that_others_can_dial(site, admin, node, field, address):
+    server = await admin.get("/servers/node-1")
+    answer = await admin.put("/servers/node-1", {**server, field: address}, status=422)
+    assert answer["field"] == field
