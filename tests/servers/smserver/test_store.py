@@ -16,7 +16,7 @@ from broker.trust.vault import Vault
 from servers.smserver import alarm_log, audit, events
 from servers.smserver.audit import Author
 from servers.smserver.configuration import Configuration
-from servers.smserver.errors import NotReadyError
+from servers.smserver.errors import NotReadyError, RefusedError
 from servers.smserver.sessions import Sessions
 from servers.smserver.settings import SMServerGroup
 from servers.smserver.store import MIGRATIONS, SCHEMA, Store
@@ -121,3 +121,10 @@ def test_a_database_that_is_away_is_named_without_its_password():
     assert "waiting for the database" in str(away.value)
     assert "hunter2" not in str(away.value)
     store.close()
+
+
+def test_a_name_that_the_database_cannot_hold_is_refused_like_any_other(store, tmp_path):
+    issuer = TokenIssuer(SigningKeys(tmp_path / "keys"))
+    sessions = Sessions(store, issuer, SMServerGroup(), lambda: None)
+    with pytest.raises(RefusedError):
+        sessions.sign_in("no\0body", "correct horse", Author("anonymous", "127.0.0.1", "tests/1"))
