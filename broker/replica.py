@@ -31,7 +31,11 @@ log = logger(__name__)
 
 BATCH = 200
 REFRESH_S = 600
-"""How often the whole is fetched even when no gap was seen, e.g. after SMServer was restored from a backup."""
+"""How often the whole is fetched even when nothing seems to be missing."""
+
+
+DOUBT_S = 2
+"""The shortest time between two looks at the whole that old changes gave a reason for."""
 
 
 class Snapshot(Value):
@@ -273,9 +277,18 @@ class Replica:
 
     # --- following ----------------------------------------------------------------------------------------------
 
+    def differs(self, message: m.ConfigurationChange) -> bool:
+        """Whether a change that is no news says something else than what is held.
+
+        It may just be old. But after SMServer was restored from a backup its revisions begin again at an older one:
+        then all its changes look old, and only the whole tells.
+        """
+        return message.revision <= self.revision and _changed(self._state, message) != self._state
+
     async def follow(self, subscriber: Subscriber, fetch: Callable[[], Awaitable[Snapshot]]) -> None:
         """Keep up for ever: fetch the whole, apply changes as they come, fetch again after a gap."""
-        refresh = asyncio.create_task(self._refresh(subscriber, fetch))
+        doubtful = asyncio.Event()
+        refresh = asyncio.create_task(self._refresh(subscriber, fetch, doubtful))
         try:
             async for batch in subscriber.batches(BATCH):
                 before = self.revision
@@ -283,6 +296,8 @@ class Replica:
                     change = delivery.envelope.message
                     if not isinstance(change, m.ConfigurationChange):
                         continue
+                    if self.differs(change):
+                        doubtful.set()
                     if not self.apply(change, save=False):
                         log.info("configuration has a gap", held=self.revision, came=change.revision)
                         await self._fetch(fetch)
@@ -297,12 +312,18 @@ class Replica:
             with contextlib.suppress(asyncio.CancelledError):
                 await refresh
 
-    async def _refresh(self, subscriber: Subscriber, fetch: Callable[[], Awaitable[Snapshot]]) -> None:
+    async def _refresh(
+        self, subscriber: Subscriber, fetch: Callable[[], Awaitable[Snapshot]], doubtful: asyncio.Event
+    ) -> None:
         await self._fetch(fetch)
         await subscriber.ready()
         while True:  # at once again: what was said before the queue was there has passed us by
+            doubtful.clear()
             await self._fetch(fetch)
-            await asyncio.sleep(REFRESH_S)
+            await asyncio.sleep(DOUBT_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REFRESH_S):
+                    await doubtful.wait()
 
     async def _fetch(self, fetch: Callable[[], Awaitable[Snapshot]]) -> None:
         delay = 0.2

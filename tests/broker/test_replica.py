@@ -213,3 +213,30 @@ async def test_a_restored_smserver_is_followed_back(tmp_path):
     subscriber = site.broker.subscriber(queue_named("dvrserver", "dvrserver.config"))
     async with running(replica.follow(subscriber, site.fetch)):
         await eventually(lambda: content(replica) == content(site.truth))
+
+
+@pytest.mark.parametrize("notices", [True, pytest.param(False, id="negative control: old changes are just old")])
+async def test_after_smserver_was_restored_from_a_backup_its_followers_believe_it(tmp_path, monkeypatch, notices):
+    monkeypatch.setattr("broker.replica.DOUBT_S", 0.05)
+    if not notices:
+        monkeypatch.setattr(Replica, "differs", lambda _self, _change: False)
+    site = Site(tmp_path)
+    for _ in range(10):
+        site.change(announce=False)
+    backup = site.truth.snapshot()
+    for _ in range(10):
+        site.change(announce=False)
+    replica = Replica.open(tmp_path / "replica.json")
+    subscriber = site.broker.subscriber(queue_named("dvrserver", "dvrserver.config"))
+    async with running(replica.follow(subscriber, site.fetch)):
+        await eventually(lambda: replica.revision == 20 and site.fetched == 2)
+        site.truth.reset(backup)
+        camera = CAMERA.model_copy(update={"id": "new", "name": "after the backup"})
+        change = m.CameraConfigured(revision=11, camera=camera)
+        site.truth.apply(change)
+        site.publisher.publish(envelope(change, source="smserver"))
+        if notices:
+            await eventually(lambda: content(replica) == content(site.truth))
+        else:
+            await asyncio.sleep(0.3)
+            assert "new" not in replica.cameras
