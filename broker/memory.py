@@ -91,6 +91,9 @@ class Hub:
             targets = self._targets(encoded)
             if not targets:
                 targets = self._targets(encoded._replace(exchange=UNROUTABLE.name))
+                for queue in targets:  # as on RabbitMQ: what nobody wants must never hold up a sender
+                    while len(queue.items) >= self.queue_limit:
+                        queue.items.popleft()
             full = next((queue for queue in targets if len(queue.items) >= self.queue_limit), None)
             if full is not None:
                 raise PublishRefusedError(f"the queue {full.bound.name} is full")
@@ -328,10 +331,10 @@ class MemorySubscriber:
         while not self._closed:
             awake.clear()
             free = min(limit, self._prefetch - len(self._unsettled))
-            batch = self._readable(self._hub.take(self, free)) if free > 0 else []
-            if batch:
+            taken = self._hub.take(self, free) if free > 0 else []
+            if batch := self._readable(taken):
                 yield batch
-            else:
+            elif not taken:  # else behind those that could not be read there may be others
                 await awake.wait()
 
     def _readable(self, items: list[Item]) -> list[MemoryDelivery]:

@@ -5,9 +5,11 @@ import threading
 
 import pytest
 
+from broker.codec import Encoded, envelope
 from broker.connect import connect
 from broker.errors import PublishRefusedError
 from broker.memory import Hub, MemoryBroker
+from broker.model.messages import CameraRemoved
 from broker.process import BrokerSettings, Health
 from broker.topology import DELIVERY_LIMIT, partition_of
 from tests.broker.speaking import queue_named, read, sealed
@@ -83,3 +85,22 @@ async def test_closing_one_part_leaves_the_others_alone():
     await publisher.publish(sealed())
     assert len(hub.items(QUEUE.name)) == 1
     await other.close()
+
+
+async def test_more_unreadable_messages_than_a_batch_holds_hide_none_that_is_behind_them():
+    hub = Hub()
+    for _ in range(250):
+        hub.put(QUEUE.name, Encoded("", "", {"kind": "Gone", "version": "1"}, b"{}"))
+    broker = MemoryBroker(hub)
+    await broker.publisher("test").publish(sealed(sequence=7))
+    (delivery,) = await read(broker.subscriber(QUEUE), 1, timeout_s=5)
+    assert delivery.envelope.message.sequence == 7
+
+
+async def test_what_nobody_wants_never_holds_up_its_sender():
+    hub = Hub(queue_limit=3)
+    publisher = MemoryBroker(hub, until_settled=True).publisher("test")
+    for number in range(5):  # no node has ever asked for configuration
+        change = CameraRemoved(revision=number + 1, camera_id=f"cam-{number}")
+        await asyncio.wait_for(publisher.publish(envelope(change, source="smserver")), 5)
+    assert len(hub.items("unroutable.v1")) == 3
