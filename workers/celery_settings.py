@@ -28,6 +28,9 @@ HEARTBEAT_S = 10
 POLLING_S = 0.05
 """How often kombu's memory transport looks for messages: 25 ms on average, 1 % of a core."""
 
+SWEEP_EXPIRES_S = 60.0
+"""Age at which a sweep is not worth doing. Beat's clock and the worker's are compared, and those may differ."""
+
 TIDY_S = 3600.0
 
 
@@ -83,7 +86,7 @@ def configuration(settings: EngineSettings) -> dict[str, Any]:
                 "task": SWEEP,
                 "schedule": own.sweep_s,
                 # A sweep that nobody took up is not worth doing twice; alarms have no time to live, sweeps have.
-                "options": {"queue": ENGINE_QUEUE, "expires": max(5.0, 3 * own.sweep_s)},
+                "options": {"queue": ENGINE_QUEUE, "expires": max(SWEEP_EXPIRES_S, 3 * own.sweep_s)},
             },
             "tidy": {"task": TIDY, "schedule": TIDY_S, "options": {"queue": ENGINE_QUEUE, "expires": TIDY_S}},
         },

@@ -46,6 +46,12 @@ class EngineGroup(Group):
     )
     retry_longest_s: float = Field(60.0, ge=1, le=3600, description="The longest wait between two attempts.")
     inbox_days: int = Field(14, ge=1, le=3650, description="Days for which ids and raw trigger events are kept.")
+    history_days: int = Field(
+        90,
+        ge=1,
+        le=3650,
+        description="Days for which ended alarms with their actions and quarantined events are kept.",
+    )
 
 
 class EngineSettings(ProcessSettings):

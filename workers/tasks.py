@@ -37,7 +37,8 @@ def register(app: Celery, runtime: RuntimeOfProcess) -> None:
 
     def tidy() -> str:
         own = runtime.get()
-        return f"forgot {sweep.tidy(own.database, inbox_days=own.settings.engine.inbox_days)}"
+        days = own.settings.engine
+        return f"forgot {sweep.tidy(own.database, inbox_days=days.inbox_days, history_days=days.history_days)} rows"
 
     app.task(name=SWEEP, shared=False)(look)
     app.task(name=TIDY, shared=False)(tidy)

@@ -4,19 +4,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, delete, or_, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Engine, and_, delete, exists, or_, select, update
 
 from broker.codec import envelope
 from broker.database import advisory_lock, now
-from broker.inbox import forget
 from broker.model.messages import AlarmEnded, AlarmRaised, AlarmState
 from broker.outbox import put
 from workers.store.lifecycle import Due
 from workers.store.runs import announce_end
-from workers.tables import RunState, action_run, alarm_event, delivery_try, inbox, outbox, trigger_event
+from workers.tables import RunState, action_run, alarm_event, delivery_try, inbox, outbox, quarantine, trigger_event
 
 LIMIT = 500
 """Rows of a kind that one sweep looks at; the next one takes the rest."""
+
+PIECE = 2000
+"""Rows deleted in one transaction."""
 
 LONGEST_WAKE_S = 300.0
 
@@ -122,12 +124,35 @@ def _end_post_recordings(connection: Connection, present: datetime, source: str)
     return len(ended)
 
 
-def tidy(engine: Engine, *, inbox_days: int) -> int:
-    """Forget ids and raw events so old that nothing can be redelivered any more; returns how many ids."""
-    with engine.begin() as connection, advisory_lock(connection, "engine tidy") as mine:
-        if not mine:
-            return 0
-        before = now(connection) - timedelta(days=inbox_days)
-        connection.execute(delete(trigger_event).where(trigger_event.c.received_at < before))
-        connection.execute(delete(delivery_try).where(delivery_try.c.at < before))
-        return forget(connection, inbox, before)
+def tidy(engine: Engine, *, inbox_days: int, history_days: int) -> int:
+    """Forget what is old; returns how many rows, those of actions that go with their alarm event not counted.
+
+    Ids and raw events: so old that nothing can be redelivered any more. Alarm events: ended that long ago. It goes
+    in small transactions, for intake waits for each of them on SQLite.
+    """
+    ended = exists().where(
+        action_run.c.alarm_event_id == alarm_event.c.id,
+        action_run.c.state.in_([RunState.PENDING.value, RunState.RUNNING.value]),
+    )
+    return (
+        _forget(engine, trigger_event.c.id, trigger_event.c.received_at, inbox_days)
+        + _forget(engine, delivery_try.c.event_id, delivery_try.c.at, inbox_days)
+        + _forget(engine, inbox.c.id, inbox.c.received_at, inbox_days)
+        + _forget(engine, quarantine.c.event_id, quarantine.c.at, history_days)
+        + _forget(engine, alarm_event.c.id, alarm_event.c.ended_at, history_days, ~ended)
+    )
+
+
+def _forget(engine: Engine, key: Column[Any], at: Column[Any], days: int, *also: ColumnElement[bool]) -> int:
+    """Delete the rows of a table that are older than some days, piece by piece."""
+    gone = 0
+    while True:
+        with engine.begin() as connection, advisory_lock(connection, "engine tidy") as mine:
+            if not mine:
+                return gone
+            before = now(connection) - timedelta(days=days)
+            old = select(key).where(at < before, *also).limit(PIECE)
+            count = connection.execute(delete(key.table).where(key.in_(old))).rowcount
+        gone += count
+        if count < PIECE:
+            return gone
