@@ -10,7 +10,9 @@ from celery import Celery
 
 from broker.ports import number_of
 from broker.process import LOOPBACK, logger
+from broker.trust.errors import TrustError
 from broker.trust.keyfile import read_or_create_private
+from broker.trust.tls import is_loopback
 from workers.settings import FlowerSettings
 
 log = logger(__name__)
@@ -44,12 +46,21 @@ def options_of(settings: FlowerSettings) -> Any:
 
 
 def guard(settings: FlowerSettings) -> None:
-    """Give `celery … flower` an address, a port and a login where its command line names none."""
+    """Give `celery … flower` an address, a port and a login where its command line names none.
+
+    Raises:
+        TrustError: its command line would open it to other machines; Flower's /metrics has no login at all.
+    """
     from flower.options import default_options  # noqa: PLC0415 - see options_of
 
     if not (default_options.basic_auth or default_options.auth):
         default_options.basic_auth = [":".join(login(settings))]
     default_options.address = default_options.address or LOOPBACK
+    if not (is_loopback(default_options.address) or settings.tls.allow_plain):
+        raise TrustError(
+            f"others could reach --address={default_options.address} and read its pages and metrics on their way; "
+            f"leave it out, or set VIGIL_TLS__ALLOW_PLAIN=true"
+        )
     if default_options.port == number_of("flower", "dashboard"):
         default_options.port = settings.flower.port
 
