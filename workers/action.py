@@ -57,6 +57,8 @@ class Kind(NamedTuple):
     perform: Callable[[Attempt, Any, Tools], str]
     exactly_once: bool
     """Whether a second attempt changes nothing, so that it need not be marked as a repeat."""
+    keyed: bool
+    """Whether attempts carry a key by which the receiver can tell that they are one action."""
 
 
 _Settings = TypeVar("_Settings", bound=ActionSettings)
@@ -67,7 +69,7 @@ KINDS: dict[str, Kind] = {}
 
 
 def action(
-    settings: type[_Settings], *, exactly_once: bool = False
+    settings: type[_Settings], *, exactly_once: bool = False, keyed: bool = False
 ) -> Callable[[_Perform[_Settings]], _Perform[_Settings]]:
     """Register the function that performs a kind; it returns what it has to say about its success, or ""."""
 
@@ -75,7 +77,7 @@ def action(
         name = str(settings.model_fields["kind"].default)
         if name in KINDS:
             raise ValueError(f"the action kind {name} is registered twice")
-        KINDS[name] = Kind(name, settings, perform, exactly_once)
+        KINDS[name] = Kind(name, settings, perform, exactly_once, keyed)
         return perform
 
     return register

@@ -118,7 +118,7 @@ class IntakeEngine:
             replica.on_change(partial(self._configure, replica))
             self._configure(replica, None)
             await self._wait_for_tables(threads)
-            store = OutboxStore(runtime.database, outbox)
+            store = OutboxStore(runtime.relaxed, outbox)  # what it deletes twice was only said twice
             stack.callback(store.close)
             relay = Relay(store, self._broker, name="outbox", health=runtime.health)
             self._relay = relay

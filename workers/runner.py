@@ -50,10 +50,14 @@ class Runner:
     on_finished: Callable[[], None] = lambda: None
     """Called when an announcement lies in the outbox."""
 
-    def run(self, action_id: str) -> str:
-        """Perform the action if it is due and held by nobody; says in a word what happened."""
+    def run(self, action_id: str, *, keyed: bool = False) -> str:
+        """Perform the action if it is due and held by nobody; says in a word what happened.
+
+        `keyed`: whoever performs it can tell by its key that it comes twice, so its claim need not outlive a crash of
+        the database.
+        """
         holder = f"{self.holder}:{threading.get_ident()}"
-        claim = self.runs.claim(action_id, holder, self.settings.lease_s)
+        claim = self.runs.claim(action_id, holder, self.settings.lease_s, durable=not keyed)
         if claim is None:
             return NOT_OURS
         bound: BoundLogger = log.bind(

@@ -21,6 +21,7 @@ from workers.action import Tools
 from workers.dispatch import Dispatcher
 from workers.runner import Runner
 from workers.settings import EngineSettings
+from workers.store.relaxed import open_relaxed
 from workers.store.routes import control_url
 from workers.store.runs import Runs
 from workers.tables import SCHEMA
@@ -34,6 +35,7 @@ class Runtime:
         self.health = health
         self.source = f"engine/{settings.engine.node_id}"
         self.database: Engine = open_database(settings.database_url(SCHEMA), SCHEMA)
+        self.relaxed = open_relaxed(self.database, SCHEMA)
         self.identity = Identity.load_or_create(
             settings.directory / "identity.json", settings.engine.node_id, ServerRole.ENGINE
         )
@@ -49,7 +51,7 @@ class Runtime:
         self._servers: httpx.Client = blocking_service_client(auth=self.session, ca=settings.tls.ca)
         self._webhooks: httpx.Client = webhook_client(EgressPolicy(settings.egress.allow))
         self.runner = Runner(
-            Runs(self.database, self.source),
+            Runs(self.database, self.source, self.relaxed),
             Tools(
                 webhooks=self._webhooks,
                 servers=self._servers,
@@ -66,6 +68,7 @@ class Runtime:
         self._servers.close()
         self._webhooks.close()
         self.session.close()
+        self.relaxed.dispose()
         self.database.dispose()
 
 

@@ -5,6 +5,7 @@ from sqlalchemy.exc import DBAPIError
 
 from broker.model.actions import ACTION_SETTINGS
 from broker.process import logger
+from workers.action import KINDS
 from workers.runtime import RuntimeOfProcess
 from workers.store import sweep
 
@@ -47,7 +48,7 @@ def register(app: Celery, runtime: RuntimeOfProcess) -> None:
 def _register_action(app: Celery, runtime: RuntimeOfProcess, kind: str) -> None:
     def perform(action_id: str) -> str:
         try:
-            return runtime.get().runner.run(action_id)
+            return runtime.get().runner.run(action_id, keyed=KINDS[kind].keyed)
         except DBAPIError as error:
             log.warning("database is away; the sweeper will dispatch again", action_id=action_id, error=str(error.orig))
             return "the database is away"

@@ -17,7 +17,7 @@ NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx
 """Failures before the first byte of the request: surely nothing was performed."""
 
 
-@action(HttpRequestSettings)
+@action(HttpRequestSettings, keyed=True)
 def http_request(attempt: Attempt, settings: HttpRequestSettings, tools: Tools) -> str:
     """Send the request once. The receiver can tell attempts at one action apart from two actions by Idempotency-Key."""
     request = compose(attempt, settings, tools.webhooks)

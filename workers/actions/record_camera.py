@@ -16,7 +16,7 @@ UNKNOWN_YET = (httpx.codes.NOT_FOUND, *LOCKED_OUT)
 """Answers that change when node and engine have learnt of each other, so they are worth another attempt."""
 
 
-@action(RecordCameraSettings, exactly_once=True)
+@action(RecordCameraSettings, exactly_once=True, keyed=True)
 def record_camera(attempt: Attempt, settings: RecordCameraSettings, tools: Tools) -> str:
     """Ask the camera's node to keep the footage. The order has one id at both ends; asking twice changes nothing."""
     base = tools.control_url(settings.camera_id)

@@ -52,23 +52,26 @@ class Runs:
 
     engine: Engine
     source: str
+    relaxed: Engine | None = None
+    """Where claims need not wait for the disk; see `workers.store.relaxed`."""
 
     @contextmanager
-    def _alone(self) -> Iterator[Connection]:
+    def _alone(self, *, durable: bool) -> Iterator[Connection]:
         """A connection for one statement, which is its own transaction: on PostgreSQL that saves two round trips."""
         if self.engine.dialect.name == "postgresql":
-            with self.engine.connect() as connection:
+            with (self.engine if durable else self.relaxed or self.engine).connect() as connection:
                 yield connection.execution_options(isolation_level="AUTOCOMMIT")
         else:
             with self.engine.begin() as connection:
                 yield connection
 
-    def claim(self, action_id: str, holder: str, lease_s: float) -> Claim | None:
+    def claim(self, action_id: str, holder: str, lease_s: float, *, durable: bool = True) -> Claim | None:
         """Take an action, or None when it is done, not due, or held by somebody who shows signs of life.
 
-        An action at the end of an alarm waits for the one at its start, so that an order is not opened again.
+        An action at the end of an alarm waits for the one at its start, so that an order is not opened again. A claim
+        that is not durable may be forgotten when the database crashes, and the action be begun twice without a mark.
         """
-        with self._alone() as connection:
+        with self._alone(durable=durable) as connection:
             lease = timedelta(seconds=lease_s)
             parameters = {"wanted": action_id, "new_holder": holder, **clock_parameters(connection, lease)}
             row = connection.execute(_claim(is_postgresql(connection)), parameters).one_or_none()
