@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import socket
+import ssl
 import sys
 import threading
 import time
@@ -304,6 +306,7 @@ class OperationsServer:
         port: int,
         *,
         tries: int = 1,
+        tls: ssl.SSLContext | None = None,
         extra: dict[str, Callable[[dict[str, str], str], Answer]] | None = None,
     ) -> None:
         routes: dict[str, Callable[[dict[str, str], str], Answer]] = {
@@ -335,6 +338,7 @@ class OperationsServer:
                 del format, args
 
         self._server = _bind(host, port, tries, Handler)
+        self._server.tls = tls
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(
             target=self._server.serve_forever,
@@ -357,6 +361,19 @@ class OperationsServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
+    tls: ssl.SSLContext | None = None
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Take a connection. Its own thread shakes hands, so that a silent peer holds up nobody."""
+        connection, peer = super().get_request()
+        if self.tls is not None:
+            connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, peer
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A peer that hangs up or speaks no TLS is no news."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 def _bind(host: str, port: int, tries: int, handler: type[BaseHTTPRequestHandler]) -> _Server:

@@ -9,9 +9,10 @@ from typing import Protocol
 
 from broker.connect import connect
 from broker.errors import BrokerError
-from broker.process import Health, OperationsServer, ProcessSettings, configure_logs, logger
+from broker.process import Health, OperationsServer, ProcessSettings, TLSSettings, configure_logs, logger
 from broker.transport import Broker
 from broker.trust.errors import TrustError
+from broker.trust.tls import server_context
 from servers.net.errors import PortTakenError
 
 log = logger(__name__)
@@ -38,10 +39,18 @@ async def until_stopped() -> None:
     await stop.wait()
 
 
-def open_operations(health: Health, host: str, port: int, setting: str, *, tries: int = 1) -> OperationsServer:
-    """Start the operations port, the first free one of `tries`, or raise `PortTakenError` with its setting."""
+def open_operations(
+    health: Health, host: str, port: int, setting: str, *, tries: int = 1, tls: TLSSettings | None = None
+) -> OperationsServer:
+    """Start the operations port, the first free one of `tries`. Without `tls`, bind it to loopback only.
+
+    Raises:
+        PortTakenError: the port is in use; names its setting.
+        PlainRefusedError: others could reach it and there is no certificate.
+    """
+    context = server_context(tls, host, setting.replace("OPERATIONS_PORT", "HOST")) if tls else None
     try:
-        return OperationsServer(health, host, port, tries=tries).start()
+        return OperationsServer(health, host, port, tries=tries, tls=context).start()
     except OSError as error:
         raise PortTakenError(host, port, setting) from error
 
@@ -55,7 +64,8 @@ async def serve(
     """Run one server until a signal. `operations` is the host and port of `/health` and `/metrics`."""
     health = Health(process)
     async with AsyncExitStack() as stack:
-        port = open_operations(health, *operations, f"VIGIL_{process.upper()}__OPERATIONS_PORT")
+        setting = f"VIGIL_{process.upper()}__OPERATIONS_PORT"
+        port = open_operations(health, *operations, setting, tls=settings.tls)
         stack.callback(port.close)
         broker = connect(settings.broker, name=process, health=health)
         await broker.start()

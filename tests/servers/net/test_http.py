@@ -16,10 +16,11 @@ from cryptography.x509.oid import NameOID
 from fastapi import Depends, FastAPI, WebSocket
 from pydantic import BaseModel, ConfigDict, Field
 
-from broker.process import TLSSettings
+from broker.process import Health, TLSSettings
 from broker.trust.errors import PlainRefusedError
 from servers.net.http import HttpServer, PortTakenError, Problem, install_problems
 from servers.net.policy import public, websocket_policy
+from servers.net.serve import open_operations
 
 
 class Door(BaseModel):
@@ -208,3 +209,18 @@ async def test_a_body_without_end_is_refused_before_it_fills_the_memory(head, pa
     assert b" 413 " in await asyncio.wait_for(answer, 5)
     writer.close()
     await server.close()
+
+
+async def test_the_operations_port_speaks_tls_like_all_ports_or_stays_on_this_machine(tmp_path):
+    health, setting = Health("tests"), "VIGIL_TESTS__OPERATIONS_PORT"
+    with pytest.raises(PlainRefusedError, match="VIGIL_TESTS__HOST"):
+        open_operations(health, "0.0.0.0", 0, setting, tls=TLSSettings())
+    certificate, key = self_signed(tmp_path)
+    port = open_operations(health, "127.0.0.1", 0, setting, tls=TLSSettings(certificate=certificate, key=key))
+    _, silent = await asyncio.open_connection("127.0.0.1", port.port)
+    async with httpx.AsyncClient(verify=ssl.create_default_context(cafile=certificate), trust_env=False) as client:
+        assert (await client.get(f"https://127.0.0.1:{port.port}/health")).json()["ok"]
+        with pytest.raises(httpx.TransportError):
+            await client.get(f"http://127.0.0.1:{port.port}/health")
+    silent.close()
+    await asyncio.to_thread(port.close)
