@@ -75,7 +75,7 @@ class AmqpPublisher:
         if self._closed:
             promise.set_exception(PublishUnconfirmedError("the publisher is closed"))
             return promise
-        self._waiting.append(_Sent(encoded, id_, promise, loop.time() + self._timeout_s))
+        self._waiting.append(_Sent(encoded, id_, promise, self._deadline()))
         self.pump()
         self._arm()
         return promise
@@ -89,10 +89,14 @@ class AmqpPublisher:
             while self._waiting and len(self._outstanding) < self._window and calls.channel.is_open:
                 self._tag += 1
                 self._outstanding[self._tag] = sent = self._waiting.popleft()
+                sent.deadline = self._deadline()  # what counts is how long the broker is silent, not how long we waited
                 self._send(calls.channel, sent)
         except pika.exceptions.AMQPError as error:  # the connection is closing: serve() hears of it next
             self._lose(sentence(error))
         self._in_flight.set(len(self._outstanding))
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._timeout_s
 
     @staticmethod
     def _send(channel: Channel, sent: _Sent) -> None:

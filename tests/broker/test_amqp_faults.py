@@ -159,6 +159,39 @@ async def test_a_silent_broker_breaks_promises_after_the_confirm_timeout():
     await server.wait_closed()
 
 
+class SteadyChannel:
+    """Confirms each message 60 ms after it was sent: a busy broker, not a silent one."""
+
+    is_open = True
+
+    def __init__(self, on_confirm):
+        self.sent = 0
+        self._on_confirm = on_confirm
+
+    def basic_publish(self, *_args, **_options):
+        self.sent += 1
+        frame = pika.frame.Method(1, pika.spec.Basic.Ack(self.sent))
+        asyncio.get_running_loop().call_later(0.06, self._on_confirm, frame)
+
+
+async def test_a_message_that_waited_long_for_its_turn_has_the_whole_confirm_timeout():
+    settings = BrokerSettings(url="amqp://127.0.0.1/", confirm_timeout_s=0.15, window=1)
+    publisher = AmqpBroker(settings, name="test", health=Health("t")).publisher("test")
+    channel = SteadyChannel(publisher._on_confirm)
+    publisher._calls = ChannelCallsStandIn(channel)
+    await asyncio.gather(*(publisher.publish(sealed(sequence=number)) for number in range(6)))
+    assert channel.sent == 6
+    await publisher.close()
+
+
+class ChannelCallsStandIn:
+    def __init__(self, channel):
+        self.channel = channel
+
+    def close(self):
+        self.channel.is_open = False
+
+
 async def test_a_late_confirm_closes_the_channel_and_is_credited_to_nobody(amqp, rabbitmq):
     broker = await amqp.broker()
     publisher = broker.publisher("test")
