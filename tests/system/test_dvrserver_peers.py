@@ -32,8 +32,8 @@ def require(*programs):
         pytest.skip(f"{', '.join(missing)} is not installed")
 
 
-async def run(*command):
-    """What a program said on standard output; its complaints when it failed."""
+async def run(*command, status=(0,)):
+    """What a program said on standard output; its complaints when it ended with another status."""
     process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         async with asyncio.timeout(PROGRAM_S):
@@ -42,7 +42,7 @@ async def run(*command):
         if process.returncode is None:
             process.kill()
             await process.wait()
-    assert process.returncode == 0, complained.decode(errors="replace")[-2000:]
+    assert process.returncode in status, complained.decode(errors="replace")[-2000:]
     return said
 
 
@@ -91,6 +91,7 @@ async def test_gstreamers_rtspsrc_plays_a_live_camera(node, tmp_path):
         *("gst-launch-1.0", "-q", "rtspsrc", f"location={address(node)}", "protocols=tcp", "latency=0"),
         *("!", "rtph264depay", "!", "h264parse", "!", "avdec_h264", "!", "video/x-raw,format=I420"),
         *("!", "identity", "eos-after=15", "!", "filesink", f"location={out}"),
+        status=(0, 1),  # gst-launch 1.22 now and then fails while it hangs up, after it has played all
     )
     assert out.stat().st_size >= 10 * 320 * 240 * 3 // 2
 
