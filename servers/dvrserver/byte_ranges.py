@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-_RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
+_RANGE = re.compile(r"^bytes=(\d{0,18})-(\d{0,18})$", re.ASCII)
 
 
 class ByteRange(NamedTuple):

@@ -30,3 +30,8 @@ def test_a_range_header_names_the_bytes_that_are_sent(header, expected):
 def test_a_range_behind_the_end_cannot_be_satisfied(header):
     with pytest.raises(UnsatisfiableError):
         parse_range(header, SIZE)
+
+
+@pytest.mark.parametrize("header", [f"bytes={'9' * 5000}-", f"bytes=0-{'9' * 5000}", f"bytes=-{'9' * 5000}"])
+def test_numbers_beyond_reason_are_no_range(header):
+    assert parse_range(header, 100) is None
