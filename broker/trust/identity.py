@@ -14,9 +14,9 @@ from joserfc.jwk import OKPKey
 from broker.model.base import Value, Word
 from broker.model.resources import ServerRole
 from broker.trust.encoding import to_bytes, to_text
-from broker.trust.errors import KeyFileError, TokenRefusedError
+from broker.trust.errors import KeyFileError, SealError, TokenRefusedError
 from broker.trust.keyfile import read_or_create_private
-from broker.trust.sealing import open_sealed
+from broker.trust.sealing import open_sealed, seal
 
 ALGORITHM = "Ed25519"
 """EdDSA on Curve25519, by its fully specified name (RFC 9864)."""
@@ -35,6 +35,21 @@ class PublicIdentity(Value):
     """An Ed25519 JWK (RFC 8037)."""
     sealing_key: str
     """An X25519 public key, base64url."""
+
+
+def check_identity(identity: PublicIdentity) -> None:
+    """See that the public keys are keys, before anything is to be sealed to them or believed because of them.
+
+    Raises:
+        KeyFileError: they are not.
+    """
+    try:
+        seal(b"", identity.sealing_key, context="check")
+        key = OKPKey.import_key(dict(identity.signing_key))
+        if key.curve_name != "Ed25519":
+            raise KeyFileError(f"the signing key of {identity.node_id} is no Ed25519 key")
+    except (SealError, JoseError, ValueError, KeyError, TypeError) as error:
+        raise KeyFileError(f"the public keys of {identity.node_id} are none") from error
 
 
 class Identity:

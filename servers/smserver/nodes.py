@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 
 from broker.model.resources import Server, ServerRole
-from broker.trust.errors import TokenRefusedError
+from broker.trust.errors import TokenRefusedError, TrustError
 from broker.trust.http import AUDIENCE
-from broker.trust.identity import PublicIdentity, asserted_id, check_assertion
+from broker.trust.identity import PublicIdentity, asserted_id, check_assertion, check_identity
 from broker.trust.tokens import LIFETIME, SigningKeys, TokenIssuer
 from servers.smserver.audit import Author
 from servers.smserver.configuration import Configuration
-from servers.smserver.errors import ConflictError, ForbiddenError, SignInError
+from servers.smserver.errors import ConflictError, ForbiddenError, RefusedError, SignInError
 from servers.smserver.site import load_one, load_site
 from servers.smserver.store import Store
 from servers.smserver.tables import node_key
@@ -39,12 +39,19 @@ class Nodes:
 
         Raises:
             ForbiddenError: the secret is wrong, or the server is disabled.
+            RefusedError: the keys are none.
             ConflictError: the id belongs to other keys or another role.
         """
         if not hmac.compare_digest(join_secret.strip().encode(), self._join_secret.read_text().strip().encode()):
             raise ForbiddenError(
                 "The join secret is wrong.", field="join_secret", remedy=f"It stands in {self._join_secret.name}."
             )
+        try:
+            check_identity(identity)
+        except TrustError as error:
+            raise RefusedError(
+                "The public keys are none.", field="identity", remedy="Delete the identity file of this process."
+            ) from error
         node_id = identity.node_id
         with self._configuration.change(Author(node_id, author.address, author.program)) as change:
             known = change.connection.execute(

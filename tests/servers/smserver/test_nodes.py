@@ -1,3 +1,5 @@
+import pytest
+
 from broker.model.resources import ServerRole
 from broker.trust.sealing import secret_context
 from broker.trust.streams import ha1, open_ha1
@@ -153,3 +155,14 @@ async def test_only_a_gateway_is_believed_when_it_says_for_whom_it_asks(site, ad
     assert await address_of_wrong_sign_in() == "127.0.0.1"
     await site.enrol(site.identity("gateway-1", ServerRole.GATEWAY))
     assert await address_of_wrong_sign_in() == "192.0.2.99"
+
+
+@pytest.mark.parametrize("broken", [{"sealing_key": "AAAA"}, {"signing_key": {"kty": "oct", "k": "AAAA"}}])
+async def test_a_node_whose_keys_are_none_cannot_join_and_spoil_what_is_sealed_to_all(site, admin, broken):
+    body = {
+        "join_secret": site.join_secret(),
+        "identity": {**site.identity("node-9").public().model_dump(mode="json"), **broken},
+    }
+    answer = (await site.stranger().ask("POST", "/enrolments", body, status=422)).json()
+    assert answer["field"] == "identity"
+    await admin.post("/me/stream-secret", status=200)
