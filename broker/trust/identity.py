@@ -120,7 +120,7 @@ def asserted_id(assertion: str) -> str:
     try:
         claims = json.loads(to_bytes(assertion.split(".")[1]))
         return str(claims["sub"])
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
         raise TokenRefusedError("it is no assertion") from error
 
 

@@ -81,7 +81,7 @@ def test_an_assertion_is_refused_from_another_node_for_another_audience_and_at_a
             check_assertion(*arguments[:3], now=arguments[3])
 
 
-@pytest.mark.parametrize("text", ["", "a.b", "a.e30.c", "a.bm90IGpzb24.c", "a.W10.c"])
+@pytest.mark.parametrize("text", ["", "a.b", "a.e30.c", "a.bm90IGpzb24.c", "a.W10.c", f"a.{to_text(b'[' * 3000)}.c"])
 def test_what_is_no_assertion_names_nobody(text):
     with pytest.raises(TokenRefusedError):
         asserted_id(text)
