@@ -4,10 +4,11 @@ Settings live here so that SMServer can validate an alarm when it is saved; what
 `workers/actions/<kind>.py`. To add a kind see CONTRIBUTING.md, "Add an action kind".
 """
 
+import re
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from broker.model.base import Text, Title, Value, Word
 
@@ -52,14 +53,22 @@ class RecordCameraSettings(ActionSettings):
     post_s: int = Field(10, ge=0, le=3600, description="Seconds kept after the alarm has ended.")
 
 
+def _without_credentials(url: str) -> str:
+    if "@" in re.split(r"[/?#]", url.split("://", 1)[-1], maxsplit=1)[0]:
+        raise ValueError("leave user name and password out of the address; whoever reads the alarm would read them")
+    return url
+
+
 class HttpRequestSettings(ActionSettings):
     """Call a web address of somebody else's. The address must pass the egress policy."""
 
     kind: Literal["http_request"] = "http_request"
     method: Literal["GET", "POST", "PUT", "DELETE"] = Field("POST", description="The HTTP method.")
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+", max_length=2000)] = Field(
-        description="Where to, without user name or password."
-    )
+    url: Annotated[
+        str,
+        StringConstraints(pattern=r"^https?://[^\s/]+", max_length=2000),
+        AfterValidator(_without_credentials),
+    ] = Field(description="Where to, without user name or password.")
     body: Text = Field(
         "",
         description="A template of the body; empty sends the alarm as JSON. {alarm_name} and its like are filled in.",

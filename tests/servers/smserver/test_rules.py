@@ -101,3 +101,12 @@ async def test_a_server_has_addresses_that_others_can_dial(site, admin, node, fi
     server = await admin.get("/servers/node-1")
     answer = await admin.put("/servers/node-1", {**server, field: address}, status=422)
     assert answer["field"] == field
+
+
+async def test_a_webhooks_address_carries_no_password_into_the_configuration(site, admin, node):
+    await admin.post("/cameras", site.camera())
+    hook = {"kind": "http_request", "url": "https://robot:hunter2@192.0.2.9/hook"}
+    answer = await admin.post("/alarms", site.alarm(actions=[hook]), status=422)
+    assert answer["field"].endswith("url")
+    assert "hunter2" not in str(answer)
+    await admin.post("/alarms", site.alarm(actions=[{**hook, "url": "https://192.0.2.9/hook?to=a@b"}]))
