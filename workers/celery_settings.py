@@ -51,6 +51,13 @@ def configuration(settings: EngineSettings) -> dict[str, Any]:
         "broker_heartbeat": min(settings.broker.heartbeat_s, HEARTBEAT_S),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        # Celery's own policy asks a broker that is away several times a second, for a third of a core.
+        "task_publish_retry_policy": {
+            "max_retries": 3,
+            "interval_start": 1.0,
+            "interval_step": 1.0,
+            "interval_max": 5.0,
+        },
         "broker_transport_options": ({"polling_interval": POLLING_S} if memory else {"confirm_publish": False}),
         "task_queues": queues(),
         "task_default_queue": ENGINE_QUEUE,
