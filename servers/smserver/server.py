@@ -34,6 +34,8 @@ DATABASE = "database"
 """The part of `/health` that says whether rows can be kept."""
 
 RETRY_S = 1.0
+WELL_S = 10.0
+"""How long a task that had failed must run before it counts as well."""
 WATCH_S = 5.0
 """How often the database is looked at when nothing else does."""
 
@@ -50,7 +52,7 @@ class SMServer:
         self._broker = broker
         self._health = health
         self._tasks: list[asyncio.Task[None]] = []
-        self._subscribers: list[Subscriber] = []
+        self._failed: dict[str, float] = {}
         self._store: Store | None = None
         self._outbox: OutboxStore | None = None
         self._http: HttpServer | None = None
@@ -86,9 +88,6 @@ class SMServer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        subscribers, self._subscribers = self._subscribers, []
-        for subscriber in subscribers:
-            await subscriber.close()
         if self._outbox is not None:
             await asyncio.to_thread(self._outbox.close)
             self._outbox = None
@@ -136,14 +135,13 @@ class SMServer:
             await asyncio.sleep(RETRY_S)
             ready = await self._try_prepare(services)
         store, committed = services.store, services.committed
-        alarms, state, notices = (self._subscriber(name) for name in ("alarms", "state", "notices"))
-        self._spawn("relay", self._relay.run())
-        self._spawn("hub", _for_ever(services.hub.run))
-        self._spawn("alarms", take_in(alarms, store, alarm_log.take_in, committed))
-        self._spawn("state", take_in(state, store, conditions.take_in, committed))
-        self._spawn("notices", drain(notices))
-        self._spawn("tidy", self._tidy(store))
-        await self._watch(store, committed)
+        self._keep("relay", self._relay.run)
+        self._keep("hub", services.hub.run)
+        self._keep("alarms", lambda: self._read("alarms", lambda it: take_in(it, store, alarm_log.take_in, committed)))
+        self._keep("state", lambda: self._read("state", lambda it: take_in(it, store, conditions.take_in, committed)))
+        self._keep("notices", lambda: self._read("notices", drain))
+        self._keep("tidy", lambda: self._tidy(store))
+        self._keep("watch", lambda: self._watch(store, committed))
 
     async def _watch(self, store: Store, committed: Callable[[], None]) -> None:
         """Look after the database, and after processes that have fallen silent."""
@@ -187,11 +185,39 @@ class SMServer:
                 await asyncio.to_thread(tidy, store, self._settings.smserver)
             await asyncio.sleep(INTERVAL_S)
 
-    def _subscriber(self, name: str) -> Subscriber:
+    async def _read(self, name: str, read: Callable[[Subscriber], Awaitable[None]]) -> None:
         queue = _queue(f"smserver.{name}", self._settings.broker.partitions)
         subscriber = self._broker.subscriber(queue, prefetch=self._settings.broker.prefetch)
-        self._subscribers.append(subscriber)
-        return subscriber
+        try:
+            await read(subscriber)
+        finally:
+            await subscriber.close()  # what it had in hand comes again
+
+    def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run something for ever: one that fails for a reason nobody thought of begins again after a pause."""
+
+        async def again_and_again() -> None:
+            part = f"smserver-{name}"
+            while True:
+                try:
+                    await work()
+                except NotReadyError:
+                    pass
+                except Exception as error:
+                    log.exception("task has failed and begins again", task=part)
+                    self._health.set(part, ok=False, detail=f"has failed and begins again: {type(error).__name__}")
+                    failed_at = time.monotonic()
+                    asyncio.get_running_loop().call_later(RETRY_S + WELL_S, self._well, part, failed_at)
+                    self._failed[part] = failed_at
+                else:
+                    return  # its subscriber was closed: the process ends
+                await asyncio.sleep(RETRY_S)
+
+        self._spawn(name, again_and_again())
+
+    def _well(self, part: str, failed_at: float) -> None:
+        if self._failed.get(part) == failed_at:
+            self._health.set(part, ok=True, detail="works again")
 
     def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name=f"smserver-{name}")
@@ -212,10 +238,3 @@ def _queue(row_name: str, partitions: int) -> BoundQueue:
 def _notice_silence(store: Store) -> None:
     with store.write() as connection:
         conditions.notice_silence(connection)
-
-
-async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        with contextlib.suppress(NotReadyError):
-            await work()
-        await asyncio.sleep(RETRY_S)

@@ -13,6 +13,7 @@ from broker.memory import Hub, MemoryBroker
 from broker.model import messages as m
 from broker.process import BrokerSettings, DatabaseSettings, Health
 from servers.net.http import PortTakenError
+from servers.smserver.events import EventHub
 from servers.smserver.server import SMServer
 from servers.smserver.settings import SMServerGroup, SMServerSettings
 from servers.smserver.store import MIGRATIONS, SCHEMA
@@ -151,3 +152,30 @@ async def test_on_rabbitmq_changes_go_out_and_alarms_come_in(rabbitmq_url, tmp_p
 def _stored(server):
     with server._store.read() as connection:
         return connection.execute(sa.select(alarm_event.c.id)).scalars().all() == ["e1"]
+
+
+async def test_a_task_that_fails_by_a_mistake_of_ours_begins_again_and_says_so(tmp_path, site, monkeypatch):
+    monkeypatch.setattr("servers.smserver.server.RETRY_S", 0.05)
+    monkeypatch.setattr("servers.smserver.server.WELL_S", 2.0)
+    calls, read = [], EventHub._read
+
+    def flaky(self, last):
+        calls.append(self)  # the fixture's site has a hub of its own
+        if calls.count(self) < 3:
+            raise RuntimeError("a mistake")
+        return read(self, last)
+
+    monkeypatch.setattr(EventHub, "_read", flaky)
+    settings = settings_with(tmp_path / "own")
+    await asyncio.to_thread(migrate, settings.database_url("smserver"), SCHEMA, MIGRATIONS)
+    health = Health("smserver")
+    broker = MemoryBroker(Hub(2), health=health)
+    await broker.start()
+    server = SMServer(settings, broker, health)
+    await server.start()
+    try:
+        await site.eventually(lambda: not health.report()["parts"].get("smserver-hub", {"ok": True})["ok"])
+        await site.eventually(lambda: health.report()["parts"]["smserver-hub"]["ok"])
+    finally:
+        await server.close()
+        await broker.close()
