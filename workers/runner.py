@@ -68,6 +68,9 @@ class Runner:
         if claim.in_doubt and claim.settings.when_in_doubt is WhenInDoubt.SKIP:
             why = "an earlier attempt ended without an answer, and this action is skipped when in doubt"
             return self._finish(claim, Outcome.SKIPPED, why, bound)
+        skips = claim.settings.when_in_doubt is WhenInDoubt.SKIP
+        if keyed and skips and not self.runs.renew(claim, self.settings.lease_s):
+            return NOT_OURS  # else the renewal has waited for the disk, and the claim before it is there as well
         return self._attempt(claim, bound)
 
     def _attempt(self, claim: Claim, bound: BoundLogger) -> str:

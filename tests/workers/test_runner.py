@@ -180,6 +180,19 @@ def test_a_database_that_is_away_when_an_attempt_failed_puts_the_action_in_no_do
     assert (fact.outcome, fact.repeated) == ("succeeded", False)
 
 
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize(("when_in_doubt", "durable"), [("skip", True), ("repeat", False)])
+def test_an_action_that_must_not_be_repeated_is_begun_only_when_its_claim_outlives_the_database(
+    make, perform, monkeypatch, when_in_doubt, durable
+):
+    action_id, one = make(when_in_doubt=when_in_doubt)
+    renew, renewed = Runs.renew, []
+    monkeypatch.setattr(Runs, "renew", lambda *args: renewed.append(len(performer.attempts)) or renew(*args))
+    performer = perform(lambda: "fine")
+    assert one.run(action_id, keyed=True) == "succeeded: fine"
+    assert renewed == ([0] if durable else [])  # committed with the disk, before anything is performed
+
+
 def test_what_fails_for_good_is_not_tried_again(database, make, perform):
     action_id, one = make()
     perform(fail(ActionError("no such page")))
