@@ -216,8 +216,8 @@ def configure_logs(settings: LogSettings) -> None:
         if settings.format == "json"
         else structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(),
-            # The values of local variables may be passwords, tokens or tickets.
-            exception_formatter=structlog.dev.RichTracebackFormatter(show_locals=False),
+            # No values of local variables: they may be passwords, tokens or tickets.
+            exception_formatter=structlog.dev.plain_traceback,
         )
     )
     structlog.configure(

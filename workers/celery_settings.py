@@ -85,7 +85,7 @@ def configuration(settings: EngineSettings) -> dict[str, Any]:
         "worker_detect_quorum_queues": True,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "timezone": "UTC",
-        "beat_scheduler": "celery.beat:Scheduler",
+        "beat_scheduler": "workers.clock:Clock",
         "beat_schedule_filename": str(Path(settings.data_dir) / "beat-schedule"),
         "beat_max_loop_interval": 1.0,
         "beat_schedule": {
