@@ -32,7 +32,8 @@ class Children:
     def start(self, name: str, words: list[str], **environment: str) -> subprocess.Popen[bytes]:
         """Start `python words...` in a session of its own, so that Ctrl-C reaches us first."""
         self.logs.mkdir(parents=True, exist_ok=True)
-        with self.log_of(name).open("ab") as log:
+        # A first start says a password: what a child says is for its owner.
+        with os.fdopen(os.open(self.log_of(name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
             child = subprocess.Popen(  # noqa: S603 - our own modules, no shell
                 [sys.executable, *words],
                 stdin=subprocess.DEVNULL,

@@ -52,7 +52,9 @@ class Parts:
     async def attach(self, process: str, host: str, port: int) -> tuple[Broker, Health]:
         """Open a part's operations port and give it a broker connection, both closed with the stack."""
         health = Health(process)
-        operations = open_operations(health, host, port, f"VIGIL_{process.upper()}__OPERATIONS_PORT")
+        operations = open_operations(
+            health, host, port, f"VIGIL_{process.upper()}__OPERATIONS_PORT", tls=self._settings.tls
+        )
         self._stack.callback(operations.close)
         broker = connect(self._settings.broker, name=process, health=health)
         await broker.start()
