@@ -1,8 +1,9 @@
 """What an administrator configures: servers, cameras, alarms, profiles and users."""
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Literal
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -114,9 +115,13 @@ AnyTrigger = MotionTrigger
 """What starts an alarm; a union told apart by `kind` once there is a second one."""
 
 
+@lru_cache(maxsize=1024)
 def _known_zone(zone: str) -> str:
-    if zone not in available_timezones():
-        raise ValueError(f"{zone!r} is not a time zone of the IANA database; an example is Europe/Helsinki")
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        sentence = f"{zone!r} is not a time zone of the IANA database; an example is Europe/Helsinki"
+        raise ValueError(sentence) from error
     return zone
 
 
