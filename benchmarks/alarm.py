@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
@@ -51,32 +50,31 @@ class Calls:
 
     @contextmanager
     def listening(self) -> Iterator[str]:
-        """The address to call while the block runs."""
-        calls = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                now = time.monotonic()
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                key = body["source_id"], datetime.fromisoformat(body["occurred_at"])
-                calls.seen.setdefault(key, []).append(now)
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        Thread(target=server.serve_forever, daemon=True).start()
+        """The address to call while the block runs. Answered on a thread's event loop, to cost little."""
+        loop = asyncio.new_event_loop()
+        thread = Thread(target=loop.run_forever, daemon=True)
+        thread.start()
+        server = asyncio.run_coroutine_threadsafe(asyncio.start_server(self._answer, "127.0.0.1", 0), loop).result(10)
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/alarm"
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/alarm"
         finally:
-            server.shutdown()
-            server.server_close()
+            loop.call_soon_threadsafe(server.close)
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(10)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection of an action worker: as little HTTP as its client needs."""
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                now = time.monotonic()
+                length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+                body = json.loads(await reader.readexactly(length))
+                key = body["source_id"], datetime.fromisoformat(body["occurred_at"])
+                self.seen.setdefault(key, []).append(now)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        except asyncio.IncompleteReadError:
+            writer.close()
 
 
 async def configure(url: str, password: str, receiver: str) -> None:

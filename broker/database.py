@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from zlib import crc32
 
 import sqlalchemy
 from sqlalchemy import Connection, Dialect, Engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.types import DateTime, TypeDecorator
 
@@ -22,6 +23,9 @@ BUSY_TIMEOUT_S = 30
 
 CONNECT_TIMEOUT_S = 5
 """How long PostgreSQL may take to answer a new connection."""
+
+PING_AFTER_S = 1.0
+"""Rest after which a pooled connection is tried before its use."""
 
 HIDE_PARAMETERS = True
 """Errors are logged, and the values of a statement may be password hashes or sealed secrets."""
@@ -83,10 +87,9 @@ def open_database(url: str, schema: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return sqlalchemy.create_engine(
+    engine = sqlalchemy.create_engine(
         address,
         hide_parameters=HIDE_PARAMETERS,
-        pool_pre_ping=True,
         connect_args={
             "options": f"-csearch_path={schema} -ctimezone=UTC",
             "connect_timeout": CONNECT_TIMEOUT_S,
@@ -97,6 +100,29 @@ def open_database(url: str, schema: str) -> Engine:
             "tcp_user_timeout": 20_000,
         },
     )
+    _ping_rested_connections(engine)
+    return engine
+
+
+def _ping_rested_connections(engine: Engine) -> None:
+    """Try a pooled connection before its use when it has rested: a restart of the database ends them all.
+
+    One that was in use a moment ago is not asked: the round trip would cost as much as a short transaction, and
+    what breaks in that moment is an error like one in the middle of a transaction.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def rest(_connection: Any, record: Any) -> None:
+        record.info["rests_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def wake(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get("rests_since", -PING_AFTER_S) < PING_AFTER_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError("the database has closed this connection") from error
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -8,9 +8,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from broker.database import UtcDateTime, is_postgresql
 
-CHUNK = 400
-"""Ids per statement."""
-
 
 def inbox_table(metadata: MetaData) -> Table:
     """The table `inbox` of a schema."""
@@ -27,12 +24,11 @@ def accept(connection: Connection, table: Table, ids: Sequence[str]) -> frozense
     insert = postgresql.insert if is_postgresql(connection) else sqlite.insert
     received_at = datetime.now(UTC)
     unique = sorted(set(ids))  # in one order, so that two transactions never wait for each other in a circle
-    new: set[str] = set()
-    for start in range(0, len(unique), CHUNK):
-        rows = [{"id": id_, "received_at": received_at} for id_ in unique[start : start + CHUNK]]
-        statement = insert(table).values(rows).on_conflict_do_nothing(index_elements=["id"]).returning(table.c.id)
-        new.update(connection.scalars(statement))
-    return frozenset(new)
+    if not unique:
+        return frozenset()
+    # Rows as parameters: SQLAlchemy keeps the compiled statement, which costs more than the insert.
+    statement = insert(table).on_conflict_do_nothing(index_elements=["id"]).returning(table.c.id)
+    return frozenset(connection.scalars(statement, [{"id": id_, "received_at": received_at} for id_ in unique]))
 
 
 def forget(connection: Connection, table: Table, before: datetime) -> int:

@@ -92,8 +92,10 @@ def stored_headers(text: str) -> dict[str, str]:
 class Relay:
     """Publishes what a store holds. `run` goes on until it is cancelled; `wake` is safe from any thread."""
 
-    def __init__(self, store: Store, broker: Broker, *, name: str, health: Health) -> None:
+    def __init__(self, store: Store, broker: Broker, *, name: str, health: Health, pause_s: float = 0.0) -> None:
+        """`pause_s` passes between two looks at a busy store: less haste for those after the first, far less work."""
         self._store = store
+        self._pause_s = pause_s
         self._broker = broker
         self._name = name
         self._health = health
@@ -162,6 +164,8 @@ class Relay:
                 lane.skimming = lane.skimming and not sent and len(rows) == limit
                 if len(rows) == limit:
                     continue
+                if sent and self._pause_s:
+                    await asyncio.sleep(self._pause_s)
             if not lane.awake.is_set():
                 try:
                     await asyncio.wait_for(lane.awake.wait(), self._store.poll_s)
@@ -179,6 +183,8 @@ class Relay:
         assert self._to_confirm is not None
         while True:
             await self._to_confirm.wait()
+            if self._pause_s:
+                await asyncio.sleep(self._pause_s)
             self._to_confirm.clear()
             batch, self._confirmed = self._confirmed, []
             positions = [position for _lane, position in batch]
@@ -249,12 +255,15 @@ class _Lane:
         self._unreadable: set[int] = set()
         self.to_set_aside: set[int] = set()
         """Unreadable and still where others wait for it."""
+        self._left: set[int] = set()
+        """Deleted since the store was asked: its answer may still have them."""
         self._held_sources: set[str] = set()
         """Sources of which this look has passed by a held row."""
         self._confirmed = confirmed
 
     def begin_look(self, now: float) -> None:
-        """Go back to the beginning when there is reason to."""
+        """Before each question to the store: go back to the beginning when there is reason to."""
+        self._left.clear()
         if self.rescan or now >= self.rescan_at:
             self.rescan, self.after, self.skimming = False, 0, True
             self.rescan_at = now + RESCAN_S
@@ -272,7 +281,7 @@ class _Lane:
             if sent == free:
                 break
             self.after = row.position
-            if row.position in self.in_flight or row.position in self._unreadable:
+            if row.position in self.in_flight or row.position in self._left or row.position in self._unreadable:
                 continue
             if row.held or row.source in self._held_sources:
                 self.holding = True
@@ -310,6 +319,7 @@ class _Lane:
         if len(self.in_flight) >= WINDOW:
             self.awake.set()
         self.in_flight.discard(position)
+        self._left.add(position)
 
     async def settled(self) -> None:
         """Wait until every promise is kept or broken."""

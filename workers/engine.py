@@ -15,7 +15,7 @@ from sqlalchemy import select
 from broker.codec import envelope
 from broker.model.messages import ConfigurationChange, NodeStateReported
 from broker.model.resources import ServerRole
-from broker.outbox import OutboxStore
+from broker.outbox import OUTBOX_PAUSE_S, OutboxStore
 from broker.process import logger
 from broker.relay import Relay
 from broker.replica import Replica, Snapshot
@@ -120,7 +120,7 @@ class IntakeEngine:
             await self._wait_for_tables(threads)
             store = OutboxStore(runtime.relaxed, outbox)  # what it deletes twice was only said twice
             stack.callback(store.close)
-            relay = Relay(store, self._broker, name="outbox", health=runtime.health)
+            relay = Relay(store, self._broker, name="outbox", health=runtime.health, pause_s=OUTBOX_PAUSE_S)
             self._relay = relay
             runtime.announce = self._announce
             queues = queues_of(

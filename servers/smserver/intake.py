@@ -14,6 +14,8 @@ log = logger(__name__)
 
 BATCH = 500
 RETRY_S = 1.0
+PAUSE_S = 0.03
+"""Between two batches: in a storm they become larger, and so a third as costly. The first of a row never waits."""
 
 Write = Callable[[Connection, Sequence[Envelope]], object]
 """Stores envelopes in a transaction; may be called again with the same ones."""
@@ -24,6 +26,7 @@ async def take_in(subscriber: Subscriber, store: Store, write: Write, committed:
     async for batch in subscriber.batches(BATCH):
         await _handle(list(batch), store, write)
         committed()
+        await asyncio.sleep(PAUSE_S)
 
 
 async def _handle(batch: list[Delivery], store: Store, write: Write) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from broker.outbox import OutboxStore
+from broker.outbox import OUTBOX_PAUSE_S, OutboxStore
 from broker.process import Health, logger
 from broker.relay import Relay
 from broker.topology import BoundQueue, queues_of
@@ -106,7 +106,9 @@ class SMServer:
         checker.update(keys.jwks())
         store = self._store = Store(settings.database_url("smserver"))
         self._outbox = OutboxStore(store.engine, tables.outbox)
-        relay = self._relay = Relay(self._outbox, self._broker, name="outbox", health=self._health)
+        relay = self._relay = Relay(
+            self._outbox, self._broker, name="outbox", health=self._health, pause_s=OUTBOX_PAUSE_S
+        )
         hub = EventHub(store)
 
         def committed() -> None:
