@@ -46,9 +46,13 @@ def ours(folder: Path, environment: dict[str, str]) -> tuple[float, int]:
     with Children(folder / "logs", {**environment, "VIGIL_DATA_DIR": str(folder)}) as children:
         assert children.start("migrate", ["-m", "vigil", "migrate"]).wait(60) == 0
         password = first_password(children, "smserver", children.start("smserver", ["-m", "vigil", "smserver"]))
+        health_url = f"http://127.0.0.1:{environment['VIGIL_DVRSERVER__OPERATIONS_PORT']}"
+        # Cameras can be given only to a node that has joined; without a bus it learns of them at its next start.
+        wait_for_health(health_url, children.start("dvrserver", ["-m", "vigil", "dvrserver"]))
         asyncio.run(add_cameras(environment["VIGIL_SMSERVER_URL"], password, environment["VIGIL_SIMULATOR__RTSP_PORT"]))
+        children.stop("dvrserver")
         node = children.start("dvrserver", ["-m", "vigil", "dvrserver"])
-        wait_for_health(f"http://127.0.0.1:{environment['VIGIL_DVRSERVER__OPERATIONS_PORT']}", node)
+        wait_for_health(health_url, node)
         percent = cpu_percent([node.pid], warm_up_s=WARM_UP_S, measure_s=MEASURE_S)
     return percent, pictures(folder / "dvrserver")
 

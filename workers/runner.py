@@ -64,7 +64,8 @@ class Runner:
             action_id=action_id, action_kind=claim.kind, attempt=claim.attempt, trace_id=claim.raised.trace_id
         )
         if claim.expired:
-            return self._finish(claim, Outcome.EXPIRED, "its deadline passed before it was performed", bound)
+            why = claim.failure or "nobody took it up in time"
+            return self._finish(claim, Outcome.EXPIRED, f"its deadline passed: {why}", bound)
         if claim.in_doubt and claim.settings.when_in_doubt is WhenInDoubt.SKIP:
             why = "an earlier attempt ended without an answer, and this action is skipped when in doubt"
             return self._finish(claim, Outcome.SKIPPED, why, bound)

@@ -33,7 +33,7 @@ def queue_named(reader, start, node="n1", partitions=2):
     return next(q for q in queues_of(reader, node=node, partitions=partitions) if q.name.startswith(start))
 
 
-async def read(subscriber, count, *, settle=True, timeout_s=20.0):
+async def read(subscriber, count, *, settle=True, timeout_s=40.0):
     """The next `count` deliveries of a queue."""
     got = []
     async with asyncio.timeout(timeout_s):
@@ -47,7 +47,7 @@ async def read(subscriber, count, *, settle=True, timeout_s=20.0):
     return got
 
 
-async def eventually(condition, *, timeout_s=15.0):
+async def eventually(condition, *, timeout_s=40.0):
     """Wait until a condition holds; asks every 10 ms until the deadline."""
     deadline = time.monotonic() + timeout_s
     while not condition():

@@ -120,7 +120,7 @@ def alarm(id_: str = "alarm-1", camera: str = "cam-1", **values: object) -> Alar
     )
 
 
-def until(condition: Callable[[], object], timeout_s: float = 15.0, every_s: float = 0.02) -> object:
+def until(condition: Callable[[], object], timeout_s: float = 40.0, every_s: float = 0.02) -> object:
     """Wait for something to become true; its value, or a failure after the time."""
     ends = time.monotonic() + timeout_s
     while not (value := condition()):

@@ -43,6 +43,8 @@ class Claim:
     """Whether it was already known that it may have been performed before."""
     expired: bool
     """Whether its deadline has passed."""
+    failure: str
+    """Why the attempt before failed; empty when there was none."""
     holder: str
 
 
@@ -88,6 +90,7 @@ class Runs:
             in_doubt=row.in_doubt,
             repeated=row.repeated,
             expired=row.expired,
+            failure=row.reason,
             holder=holder,
         )
 
@@ -190,6 +193,7 @@ def _claim(postgresql: bool) -> Any:  # noqa: FBT001 - which of the two database
             table.attempt,
             table.settings,
             table.in_doubt,
+            table.reason,
             table.repeated,
             (table.deadline < present).label("expired"),
             _of_alarm(alarm.raised),
