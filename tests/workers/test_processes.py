@@ -12,7 +12,7 @@ from stand_ins import alarm, receiver, until
 
 from broker.database import migrate, open_database
 from workers.settings import EngineSettings
-from workers.tables import SCHEMA, SCRIPTS, alarm_event, outbox
+from workers.tables import SCHEMA, SCRIPTS, alarm_event, outbox, trigger_event
 
 ACTIONS = "actions.high,actions.average,actions.low"
 
@@ -183,3 +183,19 @@ def test_an_event_that_was_committed_and_not_acknowledged_counts_once_thanks_to_
     with database.connect() as connection:
         row = connection.execute(select(alarm_event).where(alarm_event.c.source_id == "cam-1")).one()
     assert row.triggered == noted
+
+
+@pytest.mark.parametrize(("broken", "taken_in"), [("", 1), ("lateness", 0)])
+def test_what_a_killed_worker_had_in_hand_comes_again_thanks_to_the_late_acknowledgement(
+    broken, taken_in, *, processes, bus, smserver, events, database
+):
+    smserver.configure(alarm())
+    hang = ",".join(filter(None, ("commit", broken)))
+    victim = processes.worker("engine-1", "engine", app="broken_engine", BROKEN=hang)
+    bus.publish(events.activated("cam-1"))
+    until(lambda: "hangs before its commit" in processes.log_of(victim), 60)
+    processes.kill(victim)
+    processes.worker("engine-2", "engine")
+    bus.publish(events.ended("cam-1"))  # the same queue: when it is there, what was before it is there or lost
+    until(lambda: number_of(database, trigger_event, trigger_event.c.kind == "TriggerEnded"), 60)
+    assert number_of(database, trigger_event, trigger_event.c.kind == "TriggerActivated") == taken_in
