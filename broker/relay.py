@@ -28,6 +28,9 @@ WINDOW = 500
 FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 1.0
 
+CONFIRM_PAUSE_S = 0.02
+"""How long confirmed rows wait for one another, to be deleted in one commit. Killed meanwhile, they are sent twice."""
+
 RESCAN_S = 1.0
 """How often a lane that is never at rest looks for rows that have appeared behind its back."""
 
@@ -173,7 +176,7 @@ class Relay:
                     lane.rescan = True  # a transaction with a lower position may have committed late
 
     def confirmed(self, lane: "_Lane", position: int) -> None:
-        """The broker has a row; what one turn of the loop confirms is one commit."""
+        """The broker has a row; what is confirmed within `CONFIRM_PAUSE_S` is one commit."""
         self._confirmed.append((lane, position))
         if self._to_confirm is not None:
             self._to_confirm.set()
@@ -183,8 +186,7 @@ class Relay:
         assert self._to_confirm is not None
         while True:
             await self._to_confirm.wait()
-            if self._pause_s:
-                await asyncio.sleep(self._pause_s)
+            await asyncio.sleep(CONFIRM_PAUSE_S)
             self._to_confirm.clear()
             batch, self._confirmed = self._confirmed, []
             positions = [position for _lane, position in batch]
