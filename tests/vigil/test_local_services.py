@@ -3,10 +3,13 @@
 import contextlib
 import os
 import sys
+import time
 from pathlib import Path
 
 import pika
+import pika.exceptions
 import psycopg
+import pytest
 
 from vigil.local_services import LocalPostgreSQL, LocalRabbitMQ
 
@@ -28,6 +31,23 @@ def listeners(group):
     return {row[1].rsplit(":", 1)[0] for row in rows if row[3] == "0A" and row[9] in inodes}
 
 
+def first_message(url, queue):
+    """What lies first in a queue. A quorum queue answers 541 while it recovers, so this asks again."""
+    deadline = time.monotonic() + 40
+    while True:
+        try:
+            with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+                channel = connection.channel()
+                body = next(channel.consume(queue, inactivity_timeout=20))[2]
+                channel.cancel()
+                connection.channel().queue_delete(queue)
+                return body
+        except pika.exceptions.AMQPError:
+            assert time.monotonic() < deadline
+            time.sleep(0.3)
+
+
+@pytest.mark.long
 def test_rabbitmq_listens_on_the_loopback_only_and_survives_kill_9(rabbitmq):
     rabbitmq.start()
     assert listeners(rabbitmq.pid) == {"0100007F"}
@@ -41,13 +61,10 @@ def test_rabbitmq_listens_on_the_loopback_only_and_survives_kill_9(rabbitmq):
     rabbitmq.kill()
     assert not Path(f"/proc/{pid}").exists()
     rabbitmq.start()
-    with pika.BlockingConnection(pika.URLParameters(rabbitmq.url)) as connection:
-        channel = connection.channel()
-        assert next(channel.consume("kept", inactivity_timeout=20))[2] == b"message"
-        channel.cancel()
-        connection.channel().queue_delete("kept")
+    assert first_message(rabbitmq.url, "kept") == b"message"
 
 
+@pytest.mark.long
 def test_postgresql_listens_on_the_loopback_only_and_survives_kill_9(postgres):
     postgres.start()
     address = postgres.make_database("kept").replace("+psycopg", "")

@@ -35,6 +35,7 @@ def store(request, tmp_path):
     store.close()
 
 
+@pytest.mark.long
 def test_changes_sessions_and_alarms_at_the_same_time_never_stand_in_each_others_way(store, tmp_path):  # noqa: C901 - four actors
     configuration = Configuration(store, Secrets(Vault(tmp_path / "master-key")), lambda: None)
     issuer = TokenIssuer(SigningKeys(tmp_path / "keys"))
