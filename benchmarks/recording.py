@@ -23,6 +23,7 @@ from benchmarks.rows import Row, at_most, machine, median, shown, write
 from broker.model.resources import Camera, MotionDetection
 from clients.sdk.aio import AsyncClient
 from vigil.children import Children, free_ports, wait_for_health
+from vigil.seed import wait_for_node
 from vigil.smoke import first_password
 
 CAMERAS, RUNS, WARM_UP_S, MEASURE_S, FPS = 8, 3, 10, 60, 25
@@ -60,6 +61,7 @@ def ours(folder: Path, environment: dict[str, str]) -> tuple[float, int]:
 async def add_cameras(url: str, password: str, rtsp_port: str) -> None:
     async with AsyncClient(url) as client:
         await client.sign_in("admin", password)
+        await wait_for_node(client, "node-1")
         for number in range(1, CAMERAS + 1):
             await client.cameras.add(
                 Camera(

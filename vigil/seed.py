@@ -1,5 +1,7 @@
 """The configuration of the demo: simulated cameras, and an alarm on the first one's motion."""
 
+import asyncio
+
 from broker.model.actions import RecordCameraSettings
 from broker.model.base import Priority
 from broker.model.resources import Alarm, Camera, MotionTrigger
@@ -12,6 +14,7 @@ async def seed(api_url: str, user: str, password: str, *, cameras: int, rtsp_por
     """Add the cameras and the alarm; return a stream secret for ordinary players."""
     async with AsyncClient(api_url) as client:
         await client.sign_in(user, password)
+        await wait_for_node(client, node_id)
         for number in range(1, cameras + 1):
             address = f"rtsp://127.0.0.1:{rtsp_port}/camera/{number}"
             await client.cameras.add(
@@ -35,3 +38,10 @@ async def seed(api_url: str, user: str, password: str, *, cameras: int, rtsp_por
             )
         )
         return (await client.stream_secret()).secret
+
+
+async def wait_for_node(client: AsyncClient, node_id: str, *, timeout_s: float = 60.0) -> None:
+    """Return when a node has joined: only then can cameras be given to it. Raises `TimeoutError`."""
+    async with asyncio.timeout(timeout_s):
+        while all(server.id != node_id for server in await client.servers.list()):
+            await asyncio.sleep(0.1)
