@@ -43,5 +43,7 @@ async def seed(api_url: str, user: str, password: str, *, cameras: int, rtsp_por
 async def wait_for_node(client: AsyncClient, node_id: str, *, timeout_s: float = 60.0) -> None:
     """Return when a node has joined: only then can cameras be given to it. Raises `TimeoutError`."""
     async with asyncio.timeout(timeout_s):
-        while all(server.id != node_id for server in await client.servers.list()):
+        while True:
+            if any(server.id == node_id for server in await client.servers.list()):
+                return
             await asyncio.sleep(0.1)
