@@ -1,6 +1,6 @@
 """How long an alarm takes: journal append on a node to the call at a web receiver.
 
-50 events a second, RabbitMQ and PostgreSQL.
+50 beginnings of motion a second, each an alarm with a call, and as many ends; RabbitMQ and PostgreSQL.
 
 SMServer, an engine worker, an action worker and beat run as processes of their own. Beside it stands what the same
 broker takes for a bare message: published with a confirm and consumed, at the same rate, before the engine is started.
