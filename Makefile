@@ -57,7 +57,7 @@ requirements: $(VENV)/.dev ## Pin the newest versions that pyproject.toml admits
 	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --universal --python-version 3.11 \
 	  pyproject.toml -o requirements/runtime.txt
 	@$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --universal --python-version 3.11 \
-	  pyproject.toml --group dev -o requirements/dev.txt
+	  pyproject.toml --extra desktop --group dev -o requirements/dev.txt
 
 clean: ## Remove the virtual environment and all that was run here
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
