@@ -1,0 +1,1 @@
+"""VAU, the application updater: brings an application up to date, starts it and exits."""
