@@ -24,6 +24,8 @@ from broker.trust.keyfile import read_or_create_private, write_private
 
 ISSUER = "smserver"
 Use = Literal["access", "service", "ticket"]
+Purpose = Literal["live", "playback"]
+"""What a ticket starts."""
 
 LIFETIME: Mapping[str, timedelta] = {
     "access": timedelta(seconds=300),
@@ -50,6 +52,8 @@ class Claims(NamedTuple):
     role: ServerRole | None = None
     camera: str = ""
     node: str = ""
+    purpose: Purpose = "live"
+    """Of a ticket: which of the camera's streams it starts."""
 
 
 class SigningKeys:
@@ -87,10 +91,17 @@ class TokenIssuer:
         return self._issue("service", {"sub": node_id, "role": role.value}, now)
 
     def ticket(
-        self, user_id: str, session_id: str, camera_id: str, node_id: str, *, now: datetime | None = None
+        self,
+        user_id: str,
+        session_id: str,
+        camera_id: str,
+        node_id: str,
+        *,
+        purpose: Purpose = "live",
+        now: datetime | None = None,
     ) -> str:
-        """A ticket that starts streams of one camera on one node."""
-        claims = {"sub": user_id, "sid": session_id, "camera": camera_id, "node": node_id}
+        """A ticket that starts streams of one camera on one node, either live or recorded ones."""
+        claims = {"sub": user_id, "sid": session_id, "camera": camera_id, "node": node_id, "purpose": purpose}
         return self._issue("ticket", claims, now)
 
     def _issue(self, use: Use, claims: dict[str, str], now: datetime | None) -> str:
@@ -227,6 +238,7 @@ def _believe(token: str, keys: KeySet, use: Use) -> Claims:
             role=ServerRole(said["role"]) if use == "service" else None,
             camera=str(said.get("camera", "")),
             node=str(said.get("node", "")),
+            purpose=_purpose(said.get("purpose", "live")),
         )
     except (KeyError, ValueError, OverflowError, OSError) as error:
         raise TokenRefusedError("a claim is missing or malformed") from error
@@ -235,6 +247,13 @@ def _believe(token: str, keys: KeySet, use: Use) -> Claims:
     if use == "ticket" and not (claims.camera and claims.node):
         raise TokenRefusedError("it names no camera or no node")
     return claims
+
+
+def _purpose(said: object) -> Purpose:
+    match said:
+        case "live" | "playback":
+            return said
+    raise ValueError("a purpose that is not known here")
 
 
 def _new_key_set() -> bytes:

@@ -9,6 +9,7 @@
 `clients/sdk/calls.py` for 5008 and `clients/sdk/node_calls.py` for 5009.
 """
 
+from broker.model.layouts import Layout, Tab
 from broker.model.log import Acknowledged, ActionRun, AlarmEvent, AuditRecord, HealthRecord
 from clients.sdk.aio import AsyncClient, AsyncNode
 from clients.sdk.client import Client, Node
@@ -42,6 +43,7 @@ __all__ = [
     "Event",
     "HealthRecord",
     "InvalidError",
+    "Layout",
     "Me",
     "Node",
     "NotAllowedError",
@@ -55,6 +57,7 @@ __all__ = [
     "Span",
     "StreamSecret",
     "StreamTicket",
+    "Tab",
     "ThrottledError",
     "UnexpectedAnswerError",
     "UnreachableError",

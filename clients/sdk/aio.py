@@ -17,7 +17,7 @@ from clients.sdk.asked import asked_async
 from clients.sdk.call import FIRST_ERROR, Call, T
 from clients.sdk.client import TIMEOUT_S, UNAUTHORISED
 from clients.sdk.errors import problem_of, unreachable
-from clients.sdk.resources import AsyncResources
+from clients.sdk.resources import AsyncLayouts, AsyncResources
 from clients.sdk.session import Session, token_of
 from clients.sdk.values import SignedIn
 
@@ -35,6 +35,7 @@ class AsyncClient:
         self.users = AsyncResources(self, "/users", User)
         self.profiles = AsyncResources(self, "/profiles", Profile)
         self.servers = AsyncResources(self, "/servers", Server)
+        self.layouts = AsyncLayouts(self)
 
     me = asked_async(calls.me)
     stream_secret = asked_async(calls.stream_secret)

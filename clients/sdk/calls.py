@@ -1,10 +1,13 @@
 """Every question that SMServer answers on 5008, once. `Client` and `AsyncClient` ask them."""
 
 from typing import Any, Generic, Literal, TypeVar
+from urllib.parse import quote
 
+import httpx
 from pydantic import BaseModel, TypeAdapter
 
 from broker.model.base import Instant
+from broker.model.layouts import Layout
 from broker.model.log import AlarmEvent, AuditRecord, HealthRecord
 from broker.model.messages import AlarmState, NodeStateReported
 from clients.sdk.call import Call, nothing, value_of
@@ -45,9 +48,11 @@ def change_password(old: str, new: str) -> Call[None]:
     return Call(method="POST", path="/me/password", body={"old": old, "new": new}, read=nothing)
 
 
-def stream_ticket(camera_id: str, stream: Literal["main", "sub"] = "main") -> Call[StreamTicket]:
-    """The right to start one live stream."""
-    body = {"camera_id": camera_id, "stream": stream}
+def stream_ticket(
+    camera_id: str, stream: Literal["main", "sub"] = "main", purpose: Literal["live", "playback"] = "live"
+) -> Call[StreamTicket]:
+    """The right to start one stream, live or recorded."""
+    body = {"camera_id": camera_id, "stream": stream, "purpose": purpose}
     return Call(method="POST", path="/stream-tickets", body=body, read=value_of(StreamTicket))
 
 
@@ -143,6 +148,46 @@ class ResourceCalls(Generic[R]):
         """Delete it; with a revision only if it still has that one."""
         headers = {} if revision is None else {"If-Match": f'"{revision}"'}
         return Call(method="DELETE", path=f"{self._path}/{resource_id}", headers=headers, read=nothing)
+
+
+class LayoutCalls:
+    """The questions about the user's own layouts."""
+
+    def list(self) -> Call[tuple[Layout, ...]]:
+        """All of them, by name."""
+        read = value_of(Items[Layout])
+        return Call(method="GET", path="/me/layouts", read=lambda r: read(r).items)
+
+    def get(self, name: str) -> Call[Layout]:
+        """One of them."""
+        return Call(method="GET", path=_layout(name), read=value_of(Layout))
+
+    def fetch(self, name: str) -> Call[Versioned[Layout]]:
+        """One of them with its revision, which a change may name."""
+        return Call(method="GET", path=_layout(name), read=_versioned_layout)
+
+    def save(self, layout: Layout, *, revision: str | None = None) -> Call[Versioned[Layout]]:
+        """Add it, or replace the one of its name; with a revision only if it still has that one."""
+        return Call(
+            method="PUT",
+            path=_layout(layout.name),
+            body=layout.model_dump(mode="json"),
+            headers={"If-Match": "*" if revision is None else f'"{revision}"'},
+            read=_versioned_layout,
+        )
+
+    def remove(self, name: str, *, revision: str | None = None) -> Call[None]:
+        """Delete it; with a revision only if it still has that one."""
+        headers = {} if revision is None else {"If-Match": f'"{revision}"'}
+        return Call(method="DELETE", path=_layout(name), headers=headers, read=nothing)
+
+
+def _layout(name: str) -> str:
+    return f"/me/layouts/{quote(name, safe='')}"
+
+
+def _versioned_layout(response: httpx.Response) -> Versioned[Layout]:
+    return Versioned(value_of(Layout)(response), response.headers.get("ETag", "").strip('"'))
 
 
 def _body(resource: BaseModel, password: str | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from clients.sdk import calls, node_calls
 from clients.sdk.asked import asked
 from clients.sdk.call import FIRST_ERROR, Call, T
 from clients.sdk.errors import problem_of, unreachable
-from clients.sdk.resources import Resources
+from clients.sdk.resources import Layouts, Resources
 from clients.sdk.session import Session, token_of
 from clients.sdk.values import SignedIn
 
@@ -39,6 +39,7 @@ class Client:
         self.users = Resources(self, "/users", User)
         self.profiles = Resources(self, "/profiles", Profile)
         self.servers = Resources(self, "/servers", Server)
+        self.layouts = Layouts(self)
 
     me = asked(calls.me)
     stream_secret = asked(calls.stream_secret)

@@ -136,6 +136,8 @@ class Streams:
             raise TokenRefusedError("it is for another node")
         if claims.camera != camera_id:
             raise TokenRefusedError("it is for another camera")
+        if claims.purpose != "live":
+            raise TokenRefusedError("it is for recorded video")
         return claims.sub, claims.sid
 
     def _given(self, header: str, request: StreamRequest) -> tuple[str, str]:

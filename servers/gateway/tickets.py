@@ -41,6 +41,8 @@ class TicketOffice:
             raise _refused(error.reason) from error
         if claims.camera != camera_id:
             raise _refused("it is for another camera")
+        if claims.purpose != "live":
+            raise _refused("it is for recorded video")
         if at >= claims.expires_at:  # no grace here: the one who gives tickets is the one who is silent
             raise _refused("it has expired")
         if claims.expires_at - LIFETIME["ticket"] < self._opened_at:

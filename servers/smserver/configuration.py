@@ -255,6 +255,7 @@ class Change:
             self.connection.execute(sa.delete(tables.node_state).where(tables.node_state.c.node_id == object_id))
         elif kind == "user":
             self.connection.execute(sa.delete(credential).where(credential.c.user_id == object_id))
+            self.connection.execute(sa.delete(tables.layout).where(tables.layout.c.user_id == object_id))
 
     def _new_lanes(
         self, lanes: Mapping[str, Priority], written: Mapping[Key, Resource | None]

@@ -74,6 +74,16 @@ credential = sa.Table(
     comment="What proves who a user is. Never a password, never a stream secret.",
 )
 
+layout = sa.Table(
+    "layout",
+    METADATA,
+    sa.Column("user_id", ID, primary_key=True),
+    sa.Column("name", sa.String(60), primary_key=True),
+    sa.Column("revision", BIG, nullable=False, comment="µs since 1970 of the last change, the number in the ETag."),
+    sa.Column("body", sa.JSON, nullable=False),
+    comment="How users arrange their windows; each belongs to one user.",
+)
+
 # --- Sessions ---------------------------------------------------------------------------------------------------
 
 session = sa.Table(

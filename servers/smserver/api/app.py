@@ -9,7 +9,20 @@ from broker.process import logger
 from broker.trust.tokens import Claims, TokenChecker
 from servers.net.policy import Caller, Policies, install_policies, public, require_policies
 from servers.net.problems import PROBLEM_RESPONSES, Problem, install_problems
-from servers.smserver.api import alarms, cameras, events, logs, me, nodes, profiles, servers, sessions, streams, users
+from servers.smserver.api import (
+    alarms,
+    cameras,
+    events,
+    layouts,
+    logs,
+    me,
+    nodes,
+    profiles,
+    servers,
+    sessions,
+    streams,
+    users,
+)
 from servers.smserver.api.context import Services, Using
 from servers.smserver.errors import NotReadyError, RefusedError, SignInError, ThrottledError
 
@@ -68,7 +81,7 @@ def make_app(services: Services, checker: TokenChecker) -> FastAPI:
     install_problems(app)
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(NotReadyError, _not_ready)
-    families = (sessions, me, cameras, alarms, users, profiles, servers, streams, logs, nodes, events)
+    families = (sessions, me, layouts, cameras, alarms, users, profiles, servers, streams, logs, nodes, events)
     for family in families:
         app.include_router(family.router, prefix=PREFIX)
     app.include_router(health_router, prefix=PREFIX)

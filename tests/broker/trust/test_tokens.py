@@ -49,6 +49,9 @@ def test_good_tokens_say_who_they_are_for(checker, issuer):
     ticket = checker.check(issuer.ticket("anna", "s1", "door", "node-1", now=NOW), "ticket", NOW)
     assert (ticket.camera, ticket.node, ticket.expires_at) == ("door", "node-1", NOW + timedelta(seconds=60))
     assert len({access.jti, service.jti, ticket.jti}) == 3
+    assert ticket.purpose == "live"
+    recorded = checker.check(issuer.ticket("anna", "s1", "door", "node-1", purpose="playback", now=NOW), "ticket", NOW)
+    assert recorded.purpose == "playback"
 
 
 @pytest.mark.parametrize("made_for", ["access", "service", "ticket"])

@@ -15,9 +15,11 @@ from clients.sdk import (
     Client,
     ConflictError,
     InvalidError,
+    Layout,
     NotAllowedError,
     NotFoundError,
     NotSignedInError,
+    Tab,
     ThrottledError,
     UnexpectedAnswerError,
     UnreachableError,
@@ -68,6 +70,17 @@ async def test_the_sync_client_has_the_same_calls(site, node):
             client.cameras.add(camera(), password="of the camera")
             assert client.cameras.get("gate").name == "Gate"
             assert client.stream_ticket("gate", "main").url.startswith("rtsp://127.0.0.1:5011/camera/gate/main?ticket=")
+            recorded = client.stream_ticket("gate", purpose="playback")
+            assert recorded.url.startswith("rtsp://127.0.0.1:5011/camera/gate/main?ticket=")
+            saved = client.layouts.save(Layout(name="Front", tabs=(Tab(name="All", cameras=("gate",)),)))
+            assert client.layouts.list() == (saved.resource,)
+            assert client.layouts.fetch("Front") == saved
+            changed = Layout(name="Front", tabs=())
+            client.layouts.save(changed, revision=saved.revision)
+            with pytest.raises(ChangedMeanwhileError):
+                client.layouts.save(changed, revision=saved.revision)
+            assert client.layouts.get("Front") == changed
+            client.layouts.remove("Front")
             assert client.stream_secret().user == "admin"
             assert client.audit(limit=5)[0].action
             client.health_events()

@@ -74,6 +74,11 @@ def test_a_ticket_of_another_camera_session_or_time_is_refused(office, checker, 
     assert refusal(office, ticket()) == UNAUTHORISED
 
 
+def test_a_ticket_for_recorded_video_opens_no_live_picture(office, keys):
+    recorded = TokenIssuer(keys).ticket("olga", "s1", "gate", "node-1", purpose="playback", now=NOW)
+    assert refusal(office, recorded) == UNAUTHORISED
+
+
 def test_no_grace_for_expired_tickets_while_smserver_is_silent(office, checker, ticket):
     old = ticket(at=NOW - timedelta(seconds=90))
     checker.set_smserver_silent(NOW - timedelta(hours=1))

@@ -50,6 +50,11 @@ async def test_without_the_right_to_watch_there_is_no_ticket(site, admin, node):
     await admin.post("/cameras", site.camera())
     clerk = await site.operator(admin, name="clerk", rights=["acknowledge"], cameras=["cam-1"])
     await clerk.post("/stream-tickets", {"camera_id": "cam-1"}, status=403)
+    await clerk.post("/stream-tickets", {"camera_id": "cam-1", "purpose": "playback"}, status=403)
+    viewer = await site.operator(admin, name="vera", rights=["live"], cameras=["cam-1"])
+    await viewer.post("/stream-tickets", {"camera_id": "cam-1"}, status=200)
+    answer = await viewer.post("/stream-tickets", {"camera_id": "cam-1", "purpose": "playback"}, status=403)
+    assert "recorded" in answer["detail"]
 
 
 async def test_a_change_of_the_profile_counts_at_once(site, admin, guarded):
