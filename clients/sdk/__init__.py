@@ -16,6 +16,7 @@ from clients.sdk.client import Client, Node
 from clients.sdk.errors import (
     ChangedMeanwhileError,
     ConflictError,
+    FieldProblem,
     InvalidError,
     NotAllowedError,
     NotFoundError,
@@ -41,6 +42,7 @@ __all__ = [
     "Client",
     "ConflictError",
     "Event",
+    "FieldProblem",
     "HealthRecord",
     "InvalidError",
     "Layout",

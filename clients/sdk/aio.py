@@ -18,15 +18,24 @@ from clients.sdk.call import FIRST_ERROR, Call, T
 from clients.sdk.client import TIMEOUT_S, UNAUTHORISED
 from clients.sdk.errors import problem_of, unreachable
 from clients.sdk.resources import AsyncLayouts, AsyncResources
-from clients.sdk.session import Session, token_of
+from clients.sdk.session import Session, origin, token_of
 from clients.sdk.values import SignedIn
 
 
 class AsyncClient:
     """Asks SMServer and the nodes, as one user, inside one event loop. See `Client`."""
 
-    def __init__(self, url: str, *, verify: ssl.SSLContext | bool = True, timeout_s: float = TIMEOUT_S) -> None:
-        self._http = httpx.AsyncClient(verify=verify, trust_env=False)
+    def __init__(
+        self,
+        url: str,
+        *,
+        verify: ssl.SSLContext | bool = True,
+        nodes: ssl.SSLContext | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        """`verify` judges SMServer's certificate, and those of nodes too unless `nodes` does."""
+        own = {} if nodes is None else {origin(url): httpx.AsyncHTTPTransport(verify=verify, trust_env=False)}
+        self._http = httpx.AsyncClient(verify=verify if nodes is None else nodes, mounts=own, trust_env=False)
         self._tls = verify if isinstance(verify, ssl.SSLContext) else None
         self._lock = asyncio.Lock()
         self.session = Session(url, timeout_s)
@@ -61,9 +70,14 @@ class AsyncClient:
         """The control port of one of the nodes in `servers`."""
         return AsyncNode(self, server)
 
-    def events(self, since: int | None = None) -> AsyncIterator[events.Event]:
-        """What happens from now on, or after the event `since`, for ever; a lost connection is made anew."""
-        return events.follow(self.session, self._renew, self._tls, since)
+    def events(
+        self, since: int | None = None, *, on_connection: events.OnConnection = events.ignore
+    ) -> AsyncIterator[events.Event]:
+        """What happens from now on, or after the event `since`, for ever; a lost connection is made anew.
+
+        `on_connection` is told of each connection and of each cut, with its reason.
+        """
+        return events.follow(self.session, self._renew, self._tls, since, on_connection)
 
     async def do(self, call: Call[T]) -> T:
         """Ask; renew the session first when it is due, and once more when the token is refused."""

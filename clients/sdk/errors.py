@@ -14,6 +14,8 @@ SdkError
     ServerTroubleError        5xx: the server's own trouble; worth another try
 """
 
+from typing import NamedTuple
+
 import httpx
 
 
@@ -29,10 +31,28 @@ class UnexpectedAnswerError(SdkError):
     """The answer is not what a Vigil server says."""
 
 
+class FieldProblem(NamedTuple):
+    """One part of a request that is wrong."""
+
+    field: str
+    """Its path, e.g. `actions.0.url`."""
+    detail: str
+    remedy: str
+
+
 class ProblemError(SdkError):
     """The server refused, in the words of its problem document."""
 
-    def __init__(self, status: int, title: str, detail: str = "", *, field: str = "", remedy: str = "") -> None:
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str = "",
+        *,
+        field: str = "",
+        remedy: str = "",
+        problems: tuple[FieldProblem, ...] = (),
+    ) -> None:
         sentence = ": ".join(part for part in (title, detail) if part)
         super().__init__(f"{sentence} {remedy}".strip())
         self.status = status
@@ -42,6 +62,8 @@ class ProblemError(SdkError):
         """The part of the request that is wrong, e.g. `main_url`; empty when none is."""
         self.remedy = remedy
         """What to do about it; empty when the server knows no better."""
+        self.problems = problems or ((FieldProblem(field, detail, remedy),) if field else ())
+        """Every part that is wrong; empty when none is named."""
 
 
 class InvalidError(ProblemError):
@@ -106,7 +128,13 @@ def problem_of(response: httpx.Response) -> ProblemError:
     status = response.status_code
     cls = _BY_STATUS.get(status, ServerTroubleError if status >= FIRST_SERVER_ERROR else ProblemError)
     title = said("title") or response.reason_phrase or f"status {status}"
-    error = cls(status, title, said("detail"), field=said("field"), remedy=said("remedy"))
+    listed = given.get("errors")
+    problems = tuple(
+        FieldProblem(*(str(found.get(key) or "") for key in FieldProblem._fields))
+        for found in (listed if isinstance(listed, list) else ())
+        if isinstance(found, dict)
+    )
+    error = cls(status, title, said("detail"), field=said("field"), remedy=said("remedy"), problems=problems)
     if isinstance(error, ThrottledError):
         after = response.headers.get("Retry-After", "")
         error.retry_after_s = int(after) if after.isdecimal() else 0

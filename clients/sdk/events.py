@@ -15,7 +15,13 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from broker.model import messages
 from broker.model.base import Instant, Value
 from broker.process import logger
-from clients.sdk.errors import NotSignedInError
+from clients.sdk.errors import (
+    NotSignedInError,
+    ServerTroubleError,
+    ThrottledError,
+    UnexpectedAnswerError,
+    UnreachableError,
+)
 from clients.sdk.session import Session
 
 MISSED = "EventsMissed"
@@ -28,7 +34,15 @@ FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 10.0
 MAX_FRAME = 1 << 20
 
+OnConnection = Callable[[bool, str], None]
+"""Told whether the event stream is connected, and if not why, in a sentence."""
+
 log = logger(__name__)
+
+
+def ignore(connected: bool, reason: str) -> None:  # noqa: FBT001 - the shape of `OnConnection`
+    """Nobody wants to know."""
+    del connected, reason
 
 
 class Event(Value):
@@ -55,18 +69,23 @@ async def follow(
     renew: Callable[[str | None], Awaitable[bool]],
     tls: ssl.SSLContext | None,
     since: int | None,
+    on_connection: OnConnection = ignore,
 ) -> AsyncIterator[Event]:
     """Events for ever, across lost connections: after each, the stream resumes where it was cut.
+
+    A server that is away, or troubled, while the session is due to be renewed is waited for like a cut.
 
     Raises:
         NotSignedInError: the session is over.
     """
     wait = FIRST_WAIT_S
     while True:
-        await renew(None)
-        token = session.access_token
         code: int | None = None
+        token = session.access_token
+        reason = "the server closed the event stream"
         try:
+            await renew(None)
+            token = session.access_token
             async with connect(session.events_url(), ssl=tls, max_size=MAX_FRAME, proxy=None) as socket:
                 await socket.send(json.dumps({"access_token": token, "since": since}))
                 async for frame in socket:
@@ -81,12 +100,17 @@ async def follow(
                         if since is not None and body["hello"].get("missed"):
                             yield Event(id=last, kind=MISSED, time=datetime.now(UTC), data={})
                         since = last if since is None else since
+                        on_connection(True, "")
                 code = socket.close_code
         except ConnectionClosed as error:
             code = error.rcvd.code if error.rcvd else None
-            log.info("event stream cut", reason=str(error))
+            reason = str(error)
+        except (UnreachableError, UnexpectedAnswerError, ServerTroubleError, ThrottledError) as error:
+            reason = str(error)
         except (OSError, InvalidHandshake, TimeoutError) as error:
-            log.info("event stream cut", reason=str(error))
+            reason = str(error) or type(error).__name__
+        log.info("event stream cut", reason=reason)
+        on_connection(False, reason)
         if code in REFUSED and not await renew(token):
             raise NotSignedInError(401, "The session is over", "sign in again to follow events")
         await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311 - spreads reconnections, guards nothing

@@ -62,3 +62,9 @@ class Session:
 def token_of(request: httpx.Request) -> str:
     """The access token that a request carried."""
     return str(request.headers.get("Authorization", "")).removeprefix("Bearer ")
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of an address, without its path."""
+    parts = httpx.URL(url)
+    return str(parts.copy_with(path="/", query=None, fragment=None)).rstrip("/")
