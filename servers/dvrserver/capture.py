@@ -19,6 +19,7 @@ from servers.dvrserver.condition import Trouble, trouble_of
 from servers.dvrserver.settings import DVRServerGroup
 from servers.dvrserver.sources import Source
 from servers.net.live import LiveStream
+from servers.net.rounds import Rounds
 from servers.net.rtsp_client import RtspClientError, play
 from servers.wire.media import AccessUnit, Format, H264Format
 
@@ -59,6 +60,7 @@ class Capture:
         archive: Archive,
         feed: Callable[[str, list[AccessUnit], list[int]], None],
         watcher: Watcher,
+        rounds: Rounds,
     ) -> None:
         self.source = source
         self.state = Trouble(CameraCondition.CONNECTING)
@@ -77,6 +79,7 @@ class Capture:
         self._archive = archive
         self._feed = feed
         self._watcher = watcher
+        self._rounds = rounds
         self._clock = CaptureClock()
         self._writer: SegmentWriter | None = None
         self._video = -1
@@ -144,6 +147,7 @@ class Capture:
                 connect_to=(where.address, where.port),
                 tls=client_context() if where.scheme == "rtsps" else None,
                 timeout_s=self._settings.camera_timeout_s,
+                settled=self._rest,
             )
         except (RtspClientError, EgressRefusedError) as error:
             return trouble_of(error, ran=self.running.is_set())
@@ -162,6 +166,11 @@ class Capture:
             self._watcher.capture_changed(self, before)
 
     # --- what the camera sends ------------------------------------------------------------------------------------
+
+    def _rest(self, transport: asyncio.Transport) -> None:
+        """While nobody watches: recorder and detector bear a tenth of a second."""
+        if self.live is None or not self.live.viewers:
+            self._rounds.rest(transport)
 
     def described(self, formats: tuple[Format, ...]) -> None:
         """The camera has answered; its tracks are these."""

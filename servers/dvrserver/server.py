@@ -33,6 +33,7 @@ from servers.dvrserver.sessions import follow_sessions
 from servers.dvrserver.settings import DVRServerSettings
 from servers.dvrserver.streams import Streams
 from servers.dvrserver.triggers import Triggers
+from servers.net.rounds import Rounds
 from servers.net.rtsp_server import RtspServer
 
 if TYPE_CHECKING:
@@ -117,11 +118,12 @@ class DVRServer:
             revision=lambda: replica.revision,
             state_s=own.state_s,
         )
+        rounds = Rounds()
         cameras = Cameras(
             replica=replica,
             identity=identity,
             make_capture=lambda source, watcher: Capture(
-                source, own, egress=egress, archive=archive, feed=motion.feed, watcher=watcher
+                source, own, egress=egress, archive=archive, feed=motion.feed, watcher=watcher, rounds=rounds
             ),
             motion=motion,
             triggers=triggers,

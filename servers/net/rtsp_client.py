@@ -5,10 +5,12 @@ callback for a packet.
 """
 
 import asyncio
+import math
 import secrets
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from broker.process import logger
@@ -46,6 +48,8 @@ REPORT_S = 5.0
 """Time between receiver reports."""
 NO_PICTURE_S = 60.0
 """Data without a picture that can be decoded is as good as silence after this."""
+SETTLED_S = 10.0
+"""A stream is read as it arrives for so long: its clock is anchored by arrival, and the kernel's buffer grows to it."""
 MAX_DIALOGUE = 3
 """The dialogue up to PLAY may take this many times the silence that is borne."""
 
@@ -70,6 +74,7 @@ async def play(
     connect_to: tuple[str, int] | None = None,
     tls: ssl.SSLContext | None = None,
     timeout_s: float = 10.0,
+    settled: Callable[[asyncio.Transport], None] | None = None,
 ) -> None:
     """Play until the camera stops or the task is cancelled.
 
@@ -82,6 +87,8 @@ async def play(
         connect_to: address and port that the egress policy has checked; else the URL's host is looked up.
         tls: for rtsps://; the default trusts the system's authorities.
         timeout_s: silence that is borne.
+        settled: called when a stream that has played for a while was read empty; may let its socket rest, see
+            `Rounds`. None: everything is read as it arrives.
 
     Raises:
         RtspClientError: always, in the end; the message is a sentence for who configured the camera.
@@ -89,7 +96,7 @@ async def play(
     connection = ClientConnection(url, username=username, password=password, audio=audio, cnonce=secrets.token_hex(8))
     address = connection.address
     loop = asyncio.get_running_loop()
-    player = _Player(connection, sink, timeout_s)
+    player = _Player(connection, sink, timeout_s, settled)
     context = (tls or ssl.create_default_context()) if address.tls else None
     host, port = connect_to or (address.host, address.port)
     try:
@@ -135,10 +142,18 @@ def _unreachable(address: Address, error: OSError) -> RtspUnreachableError:
 class _Player(asyncio.BufferedProtocol):
     """The connection to one source."""
 
-    def __init__(self, connection: ClientConnection, sink: Sink, timeout_s: float) -> None:
+    def __init__(
+        self,
+        connection: ClientConnection,
+        sink: Sink,
+        timeout_s: float,
+        settled: Callable[[asyncio.Transport], None] | None,
+    ) -> None:
         self._connection = connection
         self._sink = sink
         self._timeout_s = timeout_s
+        self._settled = settled
+        self._settled_at = math.inf
         self._loop = asyncio.get_running_loop()
         self._view = memoryview(bytearray(READ_SIZE))
         self._transport: asyncio.Transport | None = None
@@ -185,6 +200,10 @@ class _Player(asyncio.BufferedProtocol):
         except Exception as error:  # noqa: BLE001 - whatever goes wrong here, the sink included, ends this one source
             self._end(error)
         self._flush()
+        # A full buffer means that there is more to read.
+        if self._settled and nbytes < READ_SIZE and self._heard >= self._settled_at:
+            assert self._transport
+            self._settled(self._transport)
 
     def eof_received(self) -> None:
         self._end(RtspUnreachableError(self._closed_sentence()))
@@ -209,6 +228,7 @@ class _Player(asyncio.BufferedProtocol):
     def _playing(self) -> None:
         now = self._loop.time()
         self._pictured = now
+        self._settled_at = now + SETTLED_S
         self._report_at = now + REPORT_S
         self._alive_at = now + self._connection.keep_alive_s
 
