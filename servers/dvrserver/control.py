@@ -22,6 +22,7 @@ from servers.net.problems import PROBLEM_RESPONSES, Problem, install_problems
 
 PREFIX = "/api/v1"
 MAX_SEGMENTS = 1000
+MAX_MEDIA_S = 60
 
 
 class Span(Value):
@@ -53,6 +54,14 @@ class Segments(Value):
     """Files, oldest first."""
 
     items: tuple[Segment, ...]
+
+
+MEDIA_HEADERS = {
+    "Vigil-Start": {"description": "When the first picture was taken.", "schema": {"type": "integer"}},
+    "Vigil-End": {"description": "Where the last picture ends.", "schema": {"type": "integer"}},
+    "Vigil-Epoch": {"description": "The moment that the fragments call 0.", "schema": {"type": "integer"}},
+}
+"""All are µs since 1970 UTC."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +160,36 @@ def _about_footage(app: FastAPI, parts: Parts) -> None:
         if jpeg is None:
             raise Problem(404, detail="There is no picture of that moment.")
         return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+    @app.get(
+        f"{PREFIX}/cameras/{{camera_id}}/media",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"video/mp4": {}}, "headers": MEDIA_HEADERS}},
+    )
+    async def media(
+        caller: SignedIn,
+        camera_id: Word,
+        start: From,
+        seconds: Annotated[float, Query(gt=0, le=MAX_MEDIA_S, description="About how much of it.")] = 10,
+        stream: Literal["main", "sub"] = "main",
+    ) -> Response:
+        """Footage for a browser's MediaSource, as it lies on the disk: initialisation segment and whole fragments.
+
+        It begins with the key frame at or before `from`, or, in a gap, with what was recorded within `seconds` after
+        it; it ends before a key frame, a gap or the end of a file. Asking from its end on gives what follows.
+        """
+        may(caller, camera_id, Right.PLAYBACK)
+        found = await parts.footage.media(camera_id, stream, micros(start), round(seconds * 1_000_000))
+        if found is None:
+            raise Problem(404, detail="Nothing was recorded then.", field="from")
+        headers = {
+            "Vigil-Start": str(found.start_us),
+            "Vigil-End": str(found.end_us),
+            "Vigil-Epoch": str(found.epoch_us),
+            "Content-Length": str(found.size),
+            "Cache-Control": "no-store",
+        }
+        return StreamingResponse(found.pieces, headers=headers, media_type=found.mime)
 
     @app.get(f"{PREFIX}/cameras/{{camera_id}}/segments")
     async def segments(

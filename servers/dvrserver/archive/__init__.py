@@ -5,6 +5,7 @@ SQLite file, `recovery` brings both together after a crash, and `archive` is wha
 """
 
 from servers.dvrserver.archive.archive import Archive
+from servers.dvrserver.archive.stretch import Stretch
 from servers.dvrserver.archive.values import (
     FragmentPlace,
     Order,
@@ -28,4 +29,5 @@ __all__ = [
     "SegmentFile",
     "SegmentWriter",
     "Span",
+    "Stretch",
 ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from broker.process import logger
 from servers.dvrserver.archive import recovery, table
 from servers.dvrserver.archive.index import Index, Row
+from servers.dvrserver.archive.stretch import Stretch, cut
 from servers.dvrserver.archive.values import (
     GAP_US,
     FragmentPlace,
@@ -182,6 +183,19 @@ class Archive:
         if time_us >= entry.time_us + entry.duration_us + GAP_US:
             return None
         return FragmentPlace(self._file(row), *entry)
+
+    def stretch(self, camera_id: str, stream: str, time_us: int, length_us: int) -> Stretch | None:
+        """Whole fragments of one file from the key frame at or before a moment on, for about `length_us`.
+
+        Where there is a gap at that moment, what begins within `length_us` after it; none when nothing does.
+        """
+        row = self._before(camera_id, stream, time_us)
+        later = self._between(camera_id, stream, time_us, time_us + length_us, tables=True)
+        for candidate in [*([row] if row else []), *later]:
+            found = cut(candidate.table, time_us, length_us)
+            if found is not None:
+                return Stretch(self._file(candidate), table.entry(candidate.table, 0).offset, found)
+        return None
 
     def key_unit_at(self, camera_id: str, stream: str, time_us: int) -> tuple[H264Format, AccessUnit] | None:
         """The last key frame at or before a moment, for a snapshot; none when there is no footage of the moment.

@@ -133,7 +133,7 @@ async def test_a_file_of_another_camera_is_not_found_under_this_ones_name(ask):
     assert (await ask("GET", "/cameras/door/segments/nothing")).status_code == 404
 
 
-@pytest.mark.parametrize("what", ["timeline", "segments", "snapshot"])
+@pytest.mark.parametrize("what", ["timeline", "segments", "snapshot", "media"])
 async def test_a_camera_out_of_the_profile_does_not_exist_and_a_missing_right_is_said(ask, what):
     given = {"at": at(-5)} if what == "snapshot" else span()
     assert (await ask("GET", f"/cameras/vault/{what}", params=given)).status_code == 404
@@ -217,3 +217,29 @@ async def test_a_snapshot_of_a_recorded_moment_is_served_and_of_another_is_not_f
     assert then.status_code == 200
     assert then.content[:2] == b"\xff\xd8"
     assert (await ask("GET", "/cameras/door/snapshot", params={"at": at(-3600)})).status_code == 404
+
+
+async def test_media_is_played_from_the_key_frame_before_a_moment_on(ask):
+    first = (await recorded(ask, count=2))[0]
+    asked = {"from": (datetime.fromisoformat(first["start"]) + timedelta(seconds=0.5)).isoformat(), "seconds": 1}
+    media = await ask("GET", "/cameras/door/media", params=asked)
+    assert media.status_code == 200
+    assert media.headers["Content-Type"].startswith('video/mp4; codecs="avc1.')
+    started = datetime.fromtimestamp(int(media.headers["Vigil-Start"]) / 1e6, UTC)
+    assert started <= datetime.fromisoformat(asked["from"]) < started + timedelta(seconds=5)
+    with av.open(io.BytesIO(media.content)) as opened:
+        frames = list(opened.decode(video=0))
+    ended = int(media.headers["Vigil-End"])
+    assert len(frames) >= 5
+    assert int(media.headers["Vigil-Epoch"]) + round(frames[0].time * 1e6) == int(media.headers["Vigil-Start"])
+    assert (await ask("GET", "/cameras/door/media", params={"from": at(-3600)})).status_code == 404
+    after = datetime.fromtimestamp(ended / 1e6, UTC).isoformat()
+    follows = await ask("GET", "/cameras/door/media", params={"from": after, "seconds": 1})
+    assert int(follows.headers["Vigil-Start"]) >= ended - 100
+    whole = (await ask("GET", first["url"].removeprefix("/api/v1"))).content
+    assert media.content[-200:] in whole, "the bytes are those on the disk"
+
+
+async def test_more_media_than_a_minute_is_not_given_at_once(ask):
+    asked = await ask("GET", "/cameras/door/media", params={"from": at(), "seconds": 61})
+    assert (asked.status_code, asked.json()["field"]) == (422, "seconds")
