@@ -188,7 +188,8 @@ def load_settings(cls: type[Settings], **given: Any) -> Settings:
     except ValidationError as error:
         _die(explain_settings(error, cls))
     except (OSError, ValueError) as error:
-        _die(f"Vigil cannot read its settings (VIGIL_CONFIG={os.environ.get('VIGIL_CONFIG', '')}): {error}")
+        toml = os.environ.get("VIGIL_CONFIG")
+        _die(f"Vigil cannot read its settings{f' (VIGIL_CONFIG={toml})' if toml else ''}: {error}")
 
 
 def _die(message: str) -> NoReturn:

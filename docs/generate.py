@@ -169,7 +169,15 @@ def openapi_9000() -> str:
     from servers.gateway.data import data_api
 
     return _described(
-        data_api(smserver_url="http://127.0.0.1", client=NOTHING, server_of=NOTHING, live=NOTHING, events=NOTHING)
+        data_api(
+            smserver_url="http://127.0.0.1",
+            client=NOTHING,
+            server_of=NOTHING,
+            may=NOTHING,
+            seats=NOTHING,
+            live=NOTHING,
+            events=NOTHING,
+        )
     )
 
 

@@ -22,7 +22,7 @@ PARTS = (
     Part("migrate",        "vigil.migrate:migrate",           "Bring both database schemas up to date, and exit"),
     Part("smserver",       "servers.smserver.__main__:main",  "SMServer: sign-in, configuration, alarm log (5008)"),
     Part("dvrserver",      "servers.dvrserver.__main__:main", "DVRServer: capture, record, detect (5009, 5011)"),
-    Part("gateway",        "servers.gateway.__main__:main",   "GatewayServer: the web client (9999, 9000)"),
+    Part("gateway",        "servers.gateway.command:app",     "GatewayServer: the web client (9999, 9000)"),
     Part("worker",         "workers.command:worker",          "A worker of the engine: intake, actions or both"),
     Part("beat",           "workers.command:beat",            "The engine's clock: sweeper and schedules"),
     Part("flower",         "workers.command:flower",          "The dashboard of workers and tasks (5555)"),

@@ -103,6 +103,7 @@ def make_app(policies: Policies, parts: Parts) -> FastAPI:
     install_policies(app, policies)
     _about_the_node(app, parts)
     _about_footage(app, parts)
+    _about_media(app, parts)
     _about_orders(app, parts)
     require_policies(app)
     return app
@@ -126,17 +127,10 @@ def _seen(caller: Caller, cameras: tuple[CameraState, ...]) -> tuple[CameraState
 
 
 def _about_footage(app: FastAPI, parts: Parts) -> None:
-    def may(caller: Caller, camera_id: str, right: Right) -> None:
-        """Refuse what the profile does not allow; what it does not show does not exist."""
-        if caller.access is None or not caller.access.camera(camera_id) or not parts.exists(camera_id):
-            raise Problem(404, detail=f"There is no camera {camera_id} here.")
-        if not caller.access.camera(camera_id, right):
-            raise Problem(403, detail=f"Your profile lacks the right {right}.")
-
     @app.get(f"{PREFIX}/cameras/{{camera_id}}/timeline")
     async def timeline(caller: SignedIn, camera_id: Word, start: From, end: To) -> Timeline:
         """The stretches of time for which there is footage."""
-        may(caller, camera_id, Right.PLAYBACK)
+        _may(parts, caller, camera_id, Right.PLAYBACK)
         _ordered(start, end)
         spans = await parts.footage.timeline(camera_id, micros(start), micros(end))
         return Timeline(
@@ -155,12 +149,38 @@ def _about_footage(app: FastAPI, parts: Parts) -> None:
     )
     async def snapshot(caller: SignedIn, camera_id: Word, at: At = None) -> Response:
         """A picture of now, or the last key frame before the moment given."""
-        may(caller, camera_id, Right.LIVE if at is None else Right.PLAYBACK)
+        _may(parts, caller, camera_id, Right.LIVE if at is None else Right.PLAYBACK)
         jpeg = await parts.footage.snapshot(camera_id, None if at is None else micros(at))
         if jpeg is None:
             raise Problem(404, detail="There is no picture of that moment.")
         return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
+    @app.get(f"{PREFIX}/cameras/{{camera_id}}/segments")
+    async def segments(
+        caller: SignedIn, camera_id: Word, start: From, end: To, stream: Literal["main", "sub"] = "main"
+    ) -> Segments:
+        """The files of the archive that touch a stretch of time, oldest first, at most a thousand."""
+        _may(parts, caller, camera_id, Right.PLAYBACK)
+        _ordered(start, end)
+        found = await parts.footage.segments(camera_id, stream, micros(start), micros(end))
+        return Segments(items=tuple(_segment(camera_id, file) for file in found[:MAX_SEGMENTS]))
+
+    @app.head(f"{PREFIX}/cameras/{{camera_id}}/segments/{{segment_id}}", include_in_schema=False)
+    @app.get(
+        f"{PREFIX}/cameras/{{camera_id}}/segments/{{segment_id}}",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"video/mp4": {}}}, 206: {"content": {"video/mp4": {}}}},
+    )
+    async def segment(caller: SignedIn, camera_id: Word, segment_id: SegmentId, request: Request) -> Response:
+        """One file, fragmented MP4, or a range of its bytes. The newest file still grows."""
+        _may(parts, caller, camera_id, Right.PLAYBACK)
+        file = await parts.footage.segment(camera_id, segment_id)
+        if file is None:
+            raise Problem(404, detail="There is no such file; it may have been deleted by now.")
+        return _answer(parts.footage, file, request)
+
+
+def _about_media(app: FastAPI, parts: Parts) -> None:
     @app.get(
         f"{PREFIX}/cameras/{{camera_id}}/media",
         response_class=StreamingResponse,
@@ -178,7 +198,7 @@ def _about_footage(app: FastAPI, parts: Parts) -> None:
         It begins with the key frame at or before `from`, or, in a gap, with what was recorded within `seconds` after
         it; it ends before a key frame, a gap or the end of a file. Asking from its end on gives what follows.
         """
-        may(caller, camera_id, Right.PLAYBACK)
+        _may(parts, caller, camera_id, Right.PLAYBACK)
         found = await parts.footage.media(camera_id, stream, micros(start), round(seconds * 1_000_000))
         if found is None:
             raise Problem(404, detail="Nothing was recorded then.", field="from")
@@ -191,29 +211,13 @@ def _about_footage(app: FastAPI, parts: Parts) -> None:
         }
         return StreamingResponse(found.pieces, headers=headers, media_type=found.mime)
 
-    @app.get(f"{PREFIX}/cameras/{{camera_id}}/segments")
-    async def segments(
-        caller: SignedIn, camera_id: Word, start: From, end: To, stream: Literal["main", "sub"] = "main"
-    ) -> Segments:
-        """The files of the archive that touch a stretch of time, oldest first, at most a thousand."""
-        may(caller, camera_id, Right.PLAYBACK)
-        _ordered(start, end)
-        found = await parts.footage.segments(camera_id, stream, micros(start), micros(end))
-        return Segments(items=tuple(_segment(camera_id, file) for file in found[:MAX_SEGMENTS]))
 
-    @app.head(f"{PREFIX}/cameras/{{camera_id}}/segments/{{segment_id}}", include_in_schema=False)
-    @app.get(
-        f"{PREFIX}/cameras/{{camera_id}}/segments/{{segment_id}}",
-        response_class=StreamingResponse,
-        responses={200: {"content": {"video/mp4": {}}}, 206: {"content": {"video/mp4": {}}}},
-    )
-    async def segment(caller: SignedIn, camera_id: Word, segment_id: SegmentId, request: Request) -> Response:
-        """One file, fragmented MP4, or a range of its bytes. The newest file still grows."""
-        may(caller, camera_id, Right.PLAYBACK)
-        file = await parts.footage.segment(camera_id, segment_id)
-        if file is None:
-            raise Problem(404, detail="There is no such file; it may have been deleted by now.")
-        return _answer(parts.footage, file, request)
+def _may(parts: Parts, caller: Caller, camera_id: str, right: Right) -> None:
+    """Refuse what the profile does not allow; what it does not show does not exist."""
+    if caller.access is None or not caller.access.camera(camera_id) or not parts.exists(camera_id):
+        raise Problem(404, detail=f"There is no camera {camera_id} here.")
+    if not caller.access.camera(camera_id, right):
+        raise Problem(403, detail=f"Your profile lacks the right {right}.")
 
 
 def _segment(camera_id: str, file: SegmentFile) -> Segment:

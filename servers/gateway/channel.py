@@ -5,7 +5,8 @@ import json
 from collections import deque
 from typing import Any
 
-from servers.gateway.packager import Beginning, Chunk, Packager
+from servers.gateway.errors import NOT_FOUND, TRY_AGAIN
+from servers.gateway.packager import Beginning, Chunk, Media, Packager
 from servers.wire.media import AccessUnit, Format
 
 MAX_BACKLOG = 4 << 20
@@ -17,7 +18,9 @@ MAX_GROUP = 16 << 20
 class Viewer:
     """One browser's queue. The socket's task takes from it; the channel never waits."""
 
-    def __init__(self, session_id: str = "", user_id: str = "", camera_id: str = "") -> None:
+    def __init__(self, session_id: str = "", user_id: str = "", camera_id: str = "", stream: str = "main") -> None:
+        self.stream = stream
+        """Which of the camera's streams it is, which need not be the one that was asked for."""
         self.session_id = session_id
         self.user_id = user_id
         self.camera_id = camera_id
@@ -35,7 +38,7 @@ class Viewer:
     def begin(self, beginning: Beginning) -> None:
         """The stream begins, or changes its format: what waits is of no use any more."""
         self._drop()
-        self._put(json.dumps({"mime": beginning.mime}))
+        self._put(json.dumps({"mime": beginning.mime, "stream": self.stream}))
         self._put(beginning.init)
 
     def offer(self, chunk: Chunk) -> None:
@@ -86,9 +89,10 @@ class Viewer:
 class Channel:
     """A sink of the RTSP client that fans out to viewers."""
 
-    def __init__(self) -> None:
+    def __init__(self, media: Media = "video") -> None:
         self.viewers: set[Viewer] = set()
-        self._packager = Packager()
+        self._media = media
+        self._packager = Packager(media)
         self._group: list[Chunk] = []
         self._group_bytes = 0
         self._keeps_group = False
@@ -113,7 +117,12 @@ class Channel:
     def described(self, formats: tuple[Format, ...]) -> None:
         """The RTSP client knows the tracks."""
         self._forget_group()
-        if self._packager.described(formats) and self._packager.beginning:
+        if not self._packager.described(formats):
+            if self._media == "audio":
+                self.end(NOT_FOUND, "This camera sends no sound.")
+            else:
+                self.end(TRY_AGAIN, "The camera sends no picture that a browser can show; it must be H.264.")
+        elif self._packager.beginning:
             self._announce(self._packager.beginning)
 
     def received(self, units: list[AccessUnit]) -> None:
@@ -128,16 +137,13 @@ class Channel:
                 for viewer in self.viewers:
                     viewer.offer(chunk)
 
-    @property
-    def playable(self) -> bool:
-        """Whether the stream has video that a browser can show."""
-        return self._packager.beginning is not None
-
     def _announce(self, beginning: Beginning) -> None:
         for viewer in self.viewers:
             viewer.begin(beginning)
 
     def _keep(self, chunk: Chunk) -> None:
+        if self._media == "audio":
+            return  # it can be joined anywhere
         if chunk.key:
             self._forget_group()
             self._keeps_group = True

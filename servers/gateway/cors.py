@@ -7,9 +7,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from servers.gateway.origins import host_name, origin
 
-METHODS = "GET, POST, DELETE"
+METHODS = "GET, POST, PUT, DELETE"
 ASKED = "Authorization, Content-Type, If-Match, If-None-Match, Range"
-SHOWN = "ETag, Retry-After, Content-Range, Accept-Ranges"
+SHOWN = "ETag, Retry-After, Content-Range, Content-Disposition, Accept-Ranges, Vigil-Start, Vigil-End, Vigil-Epoch"
 FOR_S = "600"
 
 

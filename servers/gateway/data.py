@@ -1,19 +1,23 @@
 """Port 9000: what browsers ask, watch and hear."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import httpx
 from fastapi import Depends, FastAPI, Query, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from broker.model.resources import Server
 from servers.gateway.cors import PageOnly
+from servers.gateway.packager import Media
 from servers.gateway.passed_on import TO_NODE, TO_SMSERVER, Passed
 from servers.gateway.proxy import API, forwarder
+from servers.gateway.seats import Seats
 from servers.gateway.sockets import EventRelay, LiveSockets, guarded
 from servers.net.http import PROBLEM_RESPONSES, Problem, install_problems
 from servers.net.policy import MARK, public, require_policies, websocket_policy
@@ -40,10 +44,16 @@ def data_api(
     smserver_url: str,
     client: httpx.AsyncClient,
     server_of: Callable[[str], Server | None],
+    may: Callable[[str, Passed, str, str], None],
+    seats: Seats,
     live: LiveSockets,
     events: EventRelay,
 ) -> FastAPI:
-    """The routes of port 9000, each with its policy."""
+    """The routes of port 9000, each with its policy.
+
+    `may` raises a `Problem` when a token's user may not ask a row of a node about a camera: its arguments are the
+    token, the row, the node's id and the camera's.
+    """
     app = FastAPI(
         title="Vigil gateway",
         version="1",
@@ -59,16 +69,21 @@ def data_api(
     async def health() -> dict[str, bool]:
         return {"ok": True}
 
-    def node_url(parameters: Mapping[str, str]) -> str:
-        server = server_of(parameters["node_id"])
+    def node_url(row: Passed, request: Request) -> str:
+        node_id, camera_id = request.path_params["node_id"], request.path_params.get("camera_id", "")
+        server = server_of(node_id)
         if server is None or not server.control_url:
             raise Problem(404, detail="There is no such node.")
+        if camera_id:
+            may(request.headers.get("Authorization", "").partition(" ")[2].strip(), row, node_id, camera_id)
         return server.control_url
 
     for row in TO_SMSERVER:
-        _add(app, API + row.path, row, tag="smserver", client=client, address=lambda _parameters: smserver_url)
+        ask = forwarder(row, client, lambda _request: smserver_url, seats)
+        _add(app, API + row.path, row, tag="smserver", ask=ask)
     for row in TO_NODE:
-        _add(app, f"/nodes/{{node_id}}{API}{row.path}", row, tag="node", client=client, address=node_url)
+        ask = forwarder(row, client, partial(node_url, row), seats)
+        _add(app, f"/nodes/{{node_id}}{API}{row.path}", row, tag="node", ask=ask)
 
     @app.websocket(f"{API}/events", dependencies=[Depends(websocket_policy("the first frame carries an access token"))])
     async def event_stream(socket: WebSocket) -> None:
@@ -80,10 +95,13 @@ def data_api(
         dependencies=[Depends(websocket_policy("the first frame carries a ticket, which is good once"))],
     )
     async def live_picture(
-        socket: WebSocket, camera_id: str, stream: Annotated[Literal["main", "sub"], Query()] = "main"
+        socket: WebSocket,
+        camera_id: str,
+        stream: Annotated[Literal["main", "sub"], Query()] = "main",
+        media: Annotated[Media, Query()] = "video",
     ) -> None:
         await socket.accept()
-        await guarded(socket, lambda: live.serve(socket, camera_id, stream))
+        await guarded(socket, lambda: live.serve(socket, camera_id, stream, media))
 
     require_policies(app)
     return app
@@ -100,8 +118,7 @@ def _add(
     row: Passed,
     *,
     tag: str,
-    client: httpx.AsyncClient,
-    address: Callable[[Mapping[str, str]], str],
+    ask: Callable[[Request], Awaitable[Response]],
 ) -> None:
     words = [word for word in path.removeprefix(API).replace("{", "").replace("}", "").split("/") if word]
     extra: dict[str, Any] = {
@@ -114,7 +131,7 @@ def _add(
     }
     app.add_api_route(
         path,
-        forwarder(row, client, address),
+        ask,
         methods=[row.method],
         dependencies=[Depends(passed_on if row.signed else public)],
         summary=row.summary,

@@ -27,6 +27,8 @@ def page_headers(scheme: str, name: str, data_port: int) -> Mapping[str, str]:
         f"connect-src 'self' {data} {socket}",
         "media-src blob:",  # MediaSource
         "img-src 'self' blob:",
+        "worker-src 'self'",
+        "manifest-src 'self'",
         "object-src 'none'",
         "base-uri 'none'",
         "form-action 'none'",

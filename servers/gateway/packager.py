@@ -1,14 +1,15 @@
 """Repackages a camera's access units as fragmented MP4 for a browser's MediaSource. No I/O."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from servers.wire.media import AccessUnit, Format, H264Format
 from servers.wire.mp4 import frame_fragment, init_segment, mime_type
 
-FIRST_GUESS = 3600
-"""Ticks: 25 pictures a second, until two have been seen."""
-LONGEST_STEP = 10 * 90_000
-"""Ticks: a step beyond it is a jump of the camera's clock, which a player need not follow."""
+Media = Literal["video", "audio"]
+FIRST_GUESS = {"video": 3600, "audio": 1024}
+"""Ticks: 25 pictures a second, or one AAC frame, until two have been seen."""
+LONGEST_STEP_S = 10
+"""A step beyond it is a jump of the camera's clock, which a player need not follow."""
 
 
 class Chunk(NamedTuple):
@@ -26,26 +27,26 @@ class Beginning(NamedTuple):
 
 
 class Packager:
-    """One video track; sound and data are left out."""
+    """One track, the picture or the sound: a player of both would stand still when one of them does."""
 
-    def __init__(self) -> None:
+    def __init__(self, media: Media = "video") -> None:
         self.beginning: Beginning | None = None
+        self._media = media
         self._track = -1
-        self._video: H264Format | None = None
+        self._format: Format | None = None
         self._sequence = 0
         self._last_timestamp: int | None = None
         self._time = 0
-        self._step = FIRST_GUESS
+        self._step = FIRST_GUESS[media]
 
     def described(self, formats: tuple[Format, ...]) -> bool:
         """The stream's tracks; whether there is one that can be shown."""
-        track, video = next(
-            ((index, track) for index, track in enumerate(formats) if isinstance(track, H264Format)), (-1, None)
+        self._track, found = next(
+            ((index, track) for index, track in enumerate(formats) if track.media == self._media), (-1, None)
         )
-        self._track = track
-        if isinstance(video, H264Format):
-            self._begin(video)
-        return track >= 0
+        if found is not None:
+            self._begin(found)
+        return found is not None
 
     def packed(self, unit: AccessUnit) -> tuple[Beginning | None, Chunk | None]:
         """The chunk of a picture, and before it a new beginning where the format has changed."""
@@ -57,7 +58,8 @@ class Packager:
         if self._last_timestamp is not None:
             step = unit.timestamp - self._last_timestamp
             # Each fragment says when it begins, so the length of the newest picture may be a guess.
-            self._step = step if 0 < step <= LONGEST_STEP else self._step
+            longest = LONGEST_STEP_S * (self._format.clock_rate if self._format else 0)
+            self._step = step if 0 < step <= longest else self._step
             self._time += self._step
         self._last_timestamp = unit.timestamp
         self._sequence += 1
@@ -66,9 +68,10 @@ class Packager:
 
     def _knows(self, video: H264Format) -> bool:
         """Whether a player that has begun can go on: what it was told holds the same parameter sets."""
-        return self._video is not None and (video.sps, video.pps) == (self._video.sps, self._video.pps)
+        known = self._format
+        return isinstance(known, H264Format) and (video.sps, video.pps) == (known.sps, known.pps)
 
-    def _begin(self, video: H264Format) -> Beginning:
-        self._video = video
-        self.beginning = Beginning(mime_type((video,)), init_segment((video,)))
+    def _begin(self, found: Format) -> Beginning:
+        self._format = found
+        self.beginning = Beginning(mime_type((found,)), init_segment((found,)))
         return self.beginning

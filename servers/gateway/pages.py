@@ -1,5 +1,6 @@
 """Port 9999: the web client's files, and where it finds its data."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -13,14 +14,40 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from broker.model.base import Value
 from servers.gateway.origins import host_name, page_headers
+from servers.gateway.settings import VideoStreamType
 from servers.net.http import install_problems
 from servers.net.policy import open_to_all, public, require_policies
+
+SHELL_SUFFIXES = frozenset({".html", ".js", ".css", ".svg", ".png", ".json"})
 
 
 class PageConfig(Value):
     """What the page must know before it can ask anything."""
 
     data_port: int = Field(description="The gateway's other port, on the host that served the page.")
+    video_stream_type: VideoStreamType = Field(description="Which of a camera's streams live pictures show.")
+
+
+class Shell(Value):
+    """The page's own files, which a phone keeps so that the page starts without a network."""
+
+    version: str = Field(description="Changes with any of them.")
+    files: tuple[str, ...] = Field(description="Their paths.")
+
+
+def shell_of(folder: Path) -> Shell:
+    """What a service worker keeps: all files of the folder but notes, licences and itself."""
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix in SHELL_SUFFIXES and path.name != "service_worker.js"
+    )
+    digest = hashlib.sha256()
+    for path in found:
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return Shell(
+        version=digest.hexdigest()[:16], files=tuple(f"/{path.relative_to(folder).as_posix()}" for path in found)
+    )
 
 
 class SecurityHeaders:
@@ -48,7 +75,7 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with)
 
 
-def page_app(webclient_dir: Path, data_port: Callable[[], int]) -> ASGIApp:
+def page_app(webclient_dir: Path, config_of: Callable[[], PageConfig]) -> ASGIApp:
     """The application of port 9999."""
     app = FastAPI(title="Vigil web client", docs_url=None, redoc_url=None, openapi_url=None)
     install_problems(app)
@@ -56,8 +83,13 @@ def page_app(webclient_dir: Path, data_port: Callable[[], int]) -> ASGIApp:
     @app.get("/config.json", dependencies=[Depends(public)])
     async def config() -> Annotated[PageConfig, "where the data is"]:
         """Where the page finds its data."""
-        return PageConfig(data_port=data_port())
+        return config_of()
+
+    @app.get("/shell.json", dependencies=[Depends(public)])
+    def shell() -> Annotated[Shell, "what a phone keeps"]:
+        """The page's own files."""
+        return shell_of(webclient_dir)
 
     app.mount("/", open_to_all(StaticFiles(directory=webclient_dir, html=True, check_dir=False)))
     require_policies(app)
-    return SecurityHeaders(app, data_port)
+    return SecurityHeaders(app, lambda: config_of().data_port)

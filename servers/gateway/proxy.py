@@ -1,14 +1,17 @@
 """Passes requests on, body by body, within the limits of their row."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from urllib.parse import quote
 
 import httpx
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from broker.process import logger
 from servers.gateway.passed_on import ANSWER_HEADERS, REQUEST_HEADERS, Passed
+from servers.gateway.seats import FullError, Seats
 from servers.net.http import Problem
 
 log = logger(__name__)
@@ -28,13 +31,42 @@ async def body_of(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
+class _Answer(StreamingResponse):
+    """An answer passed on piece by piece: no faster than the browser takes it, and let go of however it ends."""
+
+    def __init__(self, answer: httpx.Response, limit: int, headers: Mapping[str, str], held: ExitStack) -> None:
+        super().__init__(_limited(answer, limit), answer.status_code, headers)
+        self._answer = answer
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._held:
+            try:
+                await super().__call__(scope, receive, send)
+            finally:
+                await self._answer.aclose()
+
+
 def forwarder(
-    row: Passed, client: httpx.AsyncClient, address: Callable[[Mapping[str, str]], str]
+    row: Passed,
+    client: httpx.AsyncClient,
+    address: Callable[[Request], str],
+    seats: Seats,
 ) -> Callable[[Request], Awaitable[Response]]:
-    """The endpoint of one row. `address` gives the server's URL from the path's parameters, or raises a `Problem`."""
+    """The endpoint of one row. `address` gives the server's URL for a request, or raises a `Problem`."""
 
     async def forward(request: Request) -> Response:
-        base = address(request.path_params)
+        base = address(request)
+        with ExitStack() as held:
+            if row.counted:
+                try:
+                    held.enter_context(seats.one())
+                except FullError as error:
+                    raise Problem(503, detail=str(error), headers={"Retry-After": "2"}) from error
+            return await ask(request, base, held)
+        raise AssertionError("the stack swallows nothing")
+
+    async def ask(request: Request, base: str, held: ExitStack) -> Response:
         body = await body_of(request, row.sends)
         # As bytes, the way they came: a header need not be ASCII (RFC 9110, 5.5).
         headers = {
@@ -61,7 +93,7 @@ def forwarder(
         if int(answer.headers.get("Content-Length", 0)) > row.gets:
             await answer.aclose()
             raise Problem(502, "The answer is too long", f"More than {row.gets} bytes are not passed on.")
-        return StreamingResponse(_limited(answer, row.gets), answer.status_code, kept)
+        return _Answer(answer, row.gets, kept, held.pop_all())
 
     return forward
 

@@ -10,7 +10,7 @@ from typing import Any
 from broker import topology
 from broker.codec import envelope
 from broker.model.messages import ConfigurationChange, NodeStateReported, SessionRevoked
-from broker.model.resources import Right, Server, ServerRole
+from broker.model.resources import Camera, Right, Server, ServerRole
 from broker.process import Health, logger
 from broker.replica import Replica, Snapshot
 from broker.transport import Broker, Publisher, Subscriber
@@ -20,11 +20,12 @@ from broker.trust.identity import Identity
 from broker.trust.tls import client_context
 from broker.trust.tokens import TokenChecker
 from servers.gateway.data import data_api, data_app
-from servers.gateway.pages import page_app
+from servers.gateway.pages import PageConfig, page_app
+from servers.gateway.seats import Seats
 from servers.gateway.settings import GatewaySettings
 from servers.gateway.sockets import EventRelay, LiveSockets
 from servers.gateway.streams import Streams
-from servers.gateway.tickets import TicketOffice
+from servers.gateway.tickets import CameraDoor, TicketOffice
 from servers.net.http import HttpServer
 from servers.net.rtsp_client import Sink, play
 
@@ -51,7 +52,8 @@ class Gateway:
             self._identity, settings.smserver_url, ca=settings.tls.ca, store=settings.own_dir / "service-token"
         )
         self._client = service_client(ca=settings.tls.ca, timeout_s=NODE_TIMEOUT_S)
-        self._streams = Streams(self._pull, max_viewers=own.max_viewers)
+        seats = Seats(own.max_viewers)
+        self._streams = Streams(self._pull, seats)
         secure = settings.smserver_url.startswith("https")
         self._events = EventRelay(
             settings.smserver_url, self._checker, client_context(settings.tls.ca) if secure else None
@@ -61,7 +63,9 @@ class Gateway:
             smserver_url=settings.smserver_url,
             client=self._client,
             server_of=self._server,
-            live=LiveSockets(office, self._streams, self._server),
+            may=CameraDoor(self._checker, self._replica.access, self._camera).check,
+            seats=seats,
+            live=LiveSockets(office, self._streams, self._server, own.video_stream_type),
             events=self._events,
         )
         listen = partial(HttpServer, host=own.host, tls=settings.tls)
@@ -69,7 +73,10 @@ class Gateway:
             data_app(self.api, lambda: self._pages.port), port=own.data_port, setting="VIGIL_GATEWAY__DATA_PORT"
         )
         self._pages = listen(
-            page_app(settings.webclient_path, lambda: self._data.port),
+            page_app(
+                settings.webclient_path,
+                lambda: PageConfig(data_port=self._data.port, video_stream_type=own.video_stream_type),
+            ),
             port=own.page_port,
             setting="VIGIL_GATEWAY__PAGE_PORT",
         )
@@ -144,9 +151,12 @@ class Gateway:
         server = self._replica.servers.get(server_id)
         return server if server and server.enabled and server.role is ServerRole.DVRSERVER else None
 
-    async def _pull(self, url: str, sink: Sink) -> None:
+    def _camera(self, camera_id: str) -> Camera | None:
+        return self._replica.cameras.get(camera_id)  # looked up anew: a snapshot replaces all of them
+
+    async def _pull(self, url: str, sink: Sink, *, audio: bool) -> None:
         tls = client_context(self._settings.tls.ca) if url.startswith("rtsps:") else None
-        await play(url, sink, audio=False, tls=tls)
+        await play(url, sink, audio=audio, tls=tls)
 
     # --- what goes on in the background -------------------------------------------------------------------------
 

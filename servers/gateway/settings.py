@@ -1,15 +1,19 @@
 """The gateway's settings."""
 
+import os
 from pathlib import Path
-from typing import Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
 import servers
 from broker.model.base import Word
 from broker.ports import number_of
 from broker.process import LOOPBACK, Group, ProcessSettings
-from servers.gateway.launcher_config import read_ports
+from servers.gateway import launcher_config
+
+VideoStreamType = Literal["Rec", "Live", "Remote"]
 
 
 class GatewayGroup(Group):
@@ -33,24 +37,39 @@ class GatewayGroup(Group):
         None, description="What SMServer wants to hear from a new process; none: <data_dir>/keys/join-secret."
     )
     max_viewers: int = Field(
-        200, ge=1, le=10_000, description="Live pictures shown at the same time, over all browsers."
+        200, ge=1, le=10_000, description="Pictures, live or recorded, shown at the same time over all browsers."
+    )
+    video_stream_type: VideoStreamType = Field(
+        "Live",
+        description="Rec: always the full stream; Live: full or small, by the picture's size; Remote: the small one.",
     )
     launcher_config: Path | None = Field(
-        None, description="A ServiceLauncher.exe.config; its ports count where no other setting names them."
+        None,
+        description="A ServiceLauncher.exe.config: it counts before the TOML file and after everything else.",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _ports_of_launcher(cls, given: object) -> object:
-        if not isinstance(given, dict) or not given.get("launcher_config"):
-            return given
-        return {**read_ports(Path(given["launcher_config"])), **given}
 
 
 class GatewaySettings(ProcessSettings):
     """Settings of the gateway process."""
 
     gateway: GatewayGroup = GatewayGroup()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The command line, the environment, the ServiceLauncher.exe.config, and then the TOML file."""
+        given, environment, *toml = super().settings_customise_sources(
+            settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
+        )
+        named = _launcher_config_of(given(), environment(), *(source() for source in toml))
+        launcher = (InitSettingsSource(settings_cls, launcher_config.read(named)),) if named else ()
+        return (given, environment, *launcher, *toml)
 
     @property
     def own_dir(self) -> Path:
@@ -72,3 +91,13 @@ class GatewaySettings(ProcessSettings):
         if self.gateway.page_port == self.gateway.data_port != 0:
             raise ValueError("page_port and data_port must differ; the defaults are 9999 and 9000")
         return self
+
+
+def _launcher_config_of(*sources: dict[str, Any]) -> Path | None:
+    """The file that the first of the sources names."""
+    for source in sources:
+        group = source.get("gateway")
+        named = group.get("launcher_config") if isinstance(group, dict) else getattr(group, "launcher_config", None)
+        if named:
+            return Path(os.fspath(named))
+    return None

@@ -17,6 +17,8 @@ from broker.trust.errors import TokenRefusedError
 from broker.trust.tokens import TokenChecker
 from servers.gateway.channel import Viewer, problem_frame
 from servers.gateway.errors import NOT_FOUND, POLICY, TRY_AGAIN, UNAUTHORISED, SocketRefusedError
+from servers.gateway.packager import Media
+from servers.gateway.settings import VideoStreamType
 from servers.gateway.streams import StreamKey, Streams
 from servers.gateway.tickets import TicketOffice
 
@@ -66,21 +68,35 @@ async def first_frame(socket: WebSocket) -> dict[str, Any]:
 class LiveSockets:
     """`/live/{camera_id}`: first `{"ticket": …}` from the browser, then `{"mime": …}` and fragments from here."""
 
-    def __init__(self, office: TicketOffice, streams: Streams, server_of: Callable[[str], Server | None]) -> None:
+    def __init__(
+        self,
+        office: TicketOffice,
+        streams: Streams,
+        server_of: Callable[[str], Server | None],
+        kind: VideoStreamType = "Live",
+    ) -> None:
         self._office = office
         self._streams = streams
         self._server_of = server_of
+        self._kind = kind
 
-    async def serve(self, socket: WebSocket, camera_id: str, stream: str) -> None:
+    def stream_for(self, asked: str, media: Media) -> str:
+        """Which of a camera's streams is given. Sound is in the main one only."""
+        if media == "audio":
+            return "main"
+        return {"Rec": "main", "Live": asked, "Remote": "sub"}[self._kind]
+
+    async def serve(self, socket: WebSocket, camera_id: str, asked: str, media: Media = "video") -> None:
         """Show one stream until the browser leaves or the stream ends."""
+        stream = self.stream_for(asked, media)
         said = await first_frame(socket)
         ticket = str(said.get("ticket", ""))
         claims = self._office.take(ticket, camera_id)
         server = self._server_of(claims.node)
         if server is None or not server.stream_url:
             raise SocketRefusedError(NOT_FOUND, f"The camera's server {claims.node} is not known here.")
-        key = StreamKey(claims.node, camera_id, stream)
-        viewer = Viewer(claims.sid, claims.sub, camera_id)
+        key = StreamKey(claims.node, camera_id, stream, media)
+        viewer = Viewer(claims.sid, claims.sub, camera_id, stream)
         self._streams.join(key, viewer, f"{server.stream_url.rstrip('/')}/camera/{camera_id}/{stream}?ticket={ticket}")
         leaving = asyncio.create_task(_until_gone(socket, viewer))
         try:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from prometheus_client import Counter, Gauge
@@ -11,6 +11,8 @@ from prometheus_client import Counter, Gauge
 from broker.process import logger
 from servers.gateway.channel import Channel, Viewer
 from servers.gateway.errors import FORBIDDEN, NOT_FOUND, TRY_AGAIN, UNAUTHORISED, SocketRefusedError
+from servers.gateway.packager import Media
+from servers.gateway.seats import FullError, Seats
 from servers.net.rtsp_client import Sink
 from servers.wire.rtsp.errors import RtspClientError
 
@@ -30,19 +32,20 @@ class StreamKey(NamedTuple):
     node_id: str
     camera_id: str
     stream: str
+    media: Media = "video"
 
 
 class Pull(Protocol):
     """How a stream is pulled: `servers.net.rtsp_client.play` with what it needs."""
 
-    def __call__(self, url: str, sink: Sink) -> Awaitable[None]:
+    def __call__(self, url: str, sink: Sink, *, audio: bool) -> Awaitable[None]:
         """Play until it ends, with an `RtspClientError`."""
         ...
 
 
 @dataclass(eq=False)
 class _Open:
-    channel: Channel = field(default_factory=Channel)
+    channel: Channel
     task: asyncio.Task[None] | None = None
     goodbye: asyncio.TimerHandle | None = None
 
@@ -50,9 +53,9 @@ class _Open:
 class Streams:
     """All open streams. Belongs to one event loop."""
 
-    def __init__(self, pull: Pull, *, max_viewers: int = 200, linger_s: float = LINGER_S) -> None:
+    def __init__(self, pull: Pull, seats: Seats, *, linger_s: float = LINGER_S) -> None:
         self._pull = pull
-        self._max_viewers = max_viewers
+        self._seats = seats
         self._linger_s = linger_s
         self._open: dict[StreamKey, _Open] = {}
         self._viewers: set[Viewer] = set()
@@ -71,11 +74,14 @@ class Streams:
         Raises:
             SocketRefusedError: the gateway shows as many pictures as it may.
         """
-        if len(self._viewers) >= self._max_viewers:
-            raise SocketRefusedError(TRY_AGAIN, "The gateway shows as many pictures as it may. Close some.")
+        if key.media == "video":  # sound has no seat of its own: it belongs to a picture
+            try:
+                self._seats.take()
+            except FullError as error:
+                raise SocketRefusedError(TRY_AGAIN, str(error)) from error
         opened = self._open.get(key)
         if opened is None:
-            opened = self._open[key] = _Open()
+            opened = self._open[key] = _Open(Channel(key.media))
             opened.task = asyncio.create_task(self._run(key, opened, url), name=f"pull-{key.camera_id}-{key.stream}")
         if opened.goodbye:
             opened.goodbye.cancel()
@@ -87,6 +93,8 @@ class Streams:
     def leave(self, key: StreamKey, viewer: Viewer) -> None:
         """The viewer is gone. The last one takes the stream along, a little later."""
         SKIPPED.inc(viewer.skipped)
+        if viewer in self._viewers and key.media == "video":
+            self._seats.give_back()
         self._viewers.discard(viewer)
         opened = self._open.get(key)
         if opened:
@@ -123,7 +131,7 @@ class Streams:
         problem = "The stream has ended."
         log.info("stream opened", camera_id=key.camera_id, stream=key.stream, node_id=key.node_id)
         try:
-            await self._pull(url, opened.channel)
+            await self._pull(url, opened.channel, audio=key.media == "audio")
         except RtspClientError as error:
             problem = str(error).replace(url, f"{key.node_id}'s stream")  # the address holds a ticket
         except Exception:

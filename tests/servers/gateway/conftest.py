@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 import pytest
 from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
 from websockets.asyncio.client import connect
 
 from broker.database import migrate
@@ -98,7 +99,7 @@ class Node:
         @app.get("/api/v1/{path:path}")
         async def anything(path: str, request: Request):
             self.asked.append((path, dict(request.query_params), dict(request.headers)))
-            return {"path": path}
+            return JSONResponse({"path": path}, headers={"Vigil-Start": "1"} if path.endswith("media") else None)
 
         @app.post("/api/v1/{path:path}")
         async def never(path: str):

@@ -123,3 +123,23 @@ async def test_the_end_wakes_the_socket_and_says_why(channel):
     channel.end(1013, "The stream has ended.")
     assert await asyncio.wait_for(viewer.next(), 1) is None
     assert (viewer.code, viewer.problem) == (1013, "The stream has ended.")
+
+
+async def test_sound_is_a_channel_of_its_own_that_can_be_joined_anywhere():
+    sound = Channel("audio")
+    sound.described((VIDEO, SOUND))
+    sound.received([unit(1, key=True, track=1, timestamp=1024), unit(2, key=True, track=0)])
+    viewer = Viewer()
+    sound.join(viewer)
+    sound.received([unit(3, key=True, track=1, timestamp=2048), unit(4, key=True, track=1, timestamp=3072)])
+    assert await taken(viewer) == ["mp4a.40.2", "init", 3, 4]
+
+
+async def test_a_stream_without_sound_or_picture_says_so():
+    for media, formats, sentence in (("audio", (VIDEO,), "no sound"), ("video", (SOUND,), "H.264")):
+        channel = Channel(media)
+        viewer = Viewer()
+        channel.join(viewer)
+        channel.described(formats)
+        assert await viewer.next() is None
+        assert sentence in viewer.problem

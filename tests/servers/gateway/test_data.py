@@ -10,6 +10,7 @@ from websockets.exceptions import ConnectionClosed
 
 from broker.memory import Hub, MemoryBroker
 from broker.model.messages import CameraConfigured
+from broker.model.resources import Profile, Right, User
 from broker.process import Health
 from clients.sdk import AsyncClient, UnreachableError
 from servers.gateway.errors import POLICY, UNAUTHORISED
@@ -20,6 +21,12 @@ from servers.net.policy import policy_table
 
 def url(site, path):
     return site.gateway.data_url + path
+
+
+async def eventually(check, seconds=10.0):
+    async with asyncio.timeout(seconds):
+        while not check():  # noqa: ASYNC110 - the replica has no event to wait for
+            await asyncio.sleep(0.01)
 
 
 async def closed(socket):
@@ -189,3 +196,42 @@ async def test_a_first_frame_nested_beyond_reason_is_refused(site, path):
         await socket.send("[" * 16_000)
         await closed(socket)
         assert socket.close_code == POLICY
+
+
+async def test_what_a_profile_does_not_show_is_not_even_carried_to_its_node(site):
+    async with AsyncClient(site.smserver.url) as admin:
+        await admin.sign_in("admin", site.password)
+        profile = Profile(id="night", name="Night", rights={Right.LIVE}, camera_ids={"gate"})
+        await admin.profiles.add(profile)
+        await admin.users.add(User(id="olga", name="Olga", profile_id="night"), password="correct horse battery")
+    await eventually(lambda: "olga" in site.gateway._replica.users)
+    async with AsyncClient(site.gateway.data_url) as olga:
+        await olga.sign_in("olga", "correct horse battery")
+        for camera_id, what, status in (
+            ("yard", "snapshot", 404),
+            ("yard", "media", 404),
+            ("nowhere", "timeline", 404),
+            ("gate", "timeline", 403),
+            ("gate", "media", 403),
+            ("gate", "clip", 403),
+        ):
+            path = f"/nodes/node-1/api/v1/cameras/{camera_id}/{what}"
+            answer = await site.http.get(url(site, path), headers=bearer(olga))
+            assert answer.status_code == status, path
+        assert site.node.asked == []
+        await site.http.get(url(site, "/nodes/node-1/api/v1/cameras/gate/snapshot"), headers=bearer(olga))
+        assert [path for path, _, _ in site.node.asked] == ["cameras/gate/snapshot"]
+    spoilt = await site.http.get(
+        url(site, "/nodes/node-1/api/v1/cameras/gate/media"), headers={"Authorization": "Bearer spoilt"}
+    )
+    assert spoilt.status_code == 401
+
+
+async def test_media_says_when_it_begins_and_gives_its_seat_back(site):
+    media = await site.http.get(
+        url(site, "/nodes/node-1/api/v1/cameras/gate/media?from=now"),
+        headers={"Origin": site.page_origin, **bearer(site.admin)},
+    )
+    assert media.headers["vigil-start"] == "1"
+    assert "Vigil-Start" in media.headers["access-control-expose-headers"]
+    assert site.gateway._streams._seats.taken == 0

@@ -10,6 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from broker.model.resources import Profile, Right, User
 from clients.sdk import AsyncClient
 from servers.gateway.errors import FORBIDDEN, POLICY, TRY_AGAIN, UNAUTHORISED
+from servers.gateway.sockets import LiveSockets
 from servers.wire.mp4 import parse_init
 
 
@@ -182,3 +183,30 @@ async def test_closing_the_gateway_ends_everything(site):
         await end_of(socket)
     await eventually(lambda: site.node.stream.viewers == 0)
     await site.gateway.close()
+
+
+async def test_one_picture_too_many_is_refused_with_a_sentence(site):
+    site.gateway._streams._seats.limit = 1
+    async with site.live() as first:
+        await flowing(site, first)
+        async with site.live() as second:
+            code, problem = await end_of(second)
+        assert code == TRY_AGAIN
+        assert problem == "The gateway shows 1 picture already, as many as it may. Close some, here or elsewhere."
+        recorded = await site.http.get(
+            f"{site.gateway.data_url}/nodes/node-1/api/v1/cameras/gate/media",
+            headers={"Authorization": f"Bearer {site.admin.session.access_token}"},
+        )
+        assert recorded.status_code == 503
+        assert "as many as it may" in recorded.json()["detail"]
+    await eventually(lambda: site.gateway._streams._seats.taken == 0)
+    async with site.live() as later:
+        await flowing(site, later)
+
+
+@pytest.mark.parametrize(("kind", "given"), [("Rec", "main"), ("Live", "sub"), ("Remote", "sub")])
+async def test_which_stream_is_given_follows_the_video_stream_type(kind, given):
+    sockets = LiveSockets(None, None, None, kind)
+    assert sockets.stream_for("sub", "video") == given
+    assert sockets.stream_for("main", "video") == ("sub" if kind == "Remote" else "main")
+    assert sockets.stream_for("main", "audio") == "main"

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from broker.memory import Hub, MemoryBroker
 from broker.process import Health, TLSSettings
+from servers.gateway.pages import shell_of
 from servers.gateway.server import Gateway
 from servers.gateway.settings import GatewayGroup, GatewaySettings
 
@@ -36,7 +37,21 @@ async def test_every_answer_carries_the_headers_errors_too(alone, http):
 
 async def test_the_page_learns_where_its_data_is(alone, http):
     answer = await http.get(f"{alone.page_url}/config.json")
-    assert answer.json() == {"data_port": urlsplit(alone.data_url).port}
+    assert answer.json() == {"data_port": urlsplit(alone.data_url).port, "video_stream_type": "Live"}
+
+
+async def test_a_phone_learns_which_files_to_keep_and_when_they_have_changed(tmp_path, alone, http):
+    answer = (await http.get(f"{alone.page_url}/shell.json")).json()
+    assert {"/index.html", "/app.js", "/style.css", "/vendor/preact.js"} <= set(answer["files"])
+    assert not any("README" in path or "LICENSE" in path for path in answer["files"])
+    for path in answer["files"]:
+        assert (await http.get(f"{alone.page_url}{path}")).status_code == 200, path
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "app.js").write_text("1")
+    before = shell_of(tmp_path / "page")
+    assert shell_of(tmp_path / "page") == before
+    (tmp_path / "page" / "app.js").write_text("2")
+    assert shell_of(tmp_path / "page").version != before.version
 
 
 async def test_a_host_that_is_none_never_reaches_a_header(alone, http):
