@@ -29,19 +29,7 @@ from clients.sdk.errors import (
     UnreachableError,
 )
 from clients.sdk.events import Event
-from clients.sdk.values import (
-    AudioFound,
-    Me,
-    MotionSeen,
-    ProbeFound,
-    Segment,
-    SignedIn,
-    Span,
-    StreamSecret,
-    StreamTicket,
-    Versioned,
-    VideoFound,
-)
+from clients.sdk.values import Me, Segment, SignedIn, Span, StreamSecret, StreamTicket, Versioned
 
 __all__ = [
     "Acknowledged",
@@ -49,7 +37,6 @@ __all__ = [
     "AlarmEvent",
     "AsyncClient",
     "AsyncNode",
-    "AudioFound",
     "AuditRecord",
     "ChangedMeanwhileError",
     "Client",
@@ -60,12 +47,10 @@ __all__ = [
     "InvalidError",
     "Layout",
     "Me",
-    "MotionSeen",
     "Node",
     "NotAllowedError",
     "NotFoundError",
     "NotSignedInError",
-    "ProbeFound",
     "ProblemError",
     "SdkError",
     "Segment",
@@ -79,5 +64,4 @@ __all__ = [
     "UnexpectedAnswerError",
     "UnreachableError",
     "Versioned",
-    "VideoFound",
 ]

@@ -78,21 +78,6 @@ class Cameras:
         """This node's cameras by id."""
         return {camera_id: kept.camera for camera_id, kept in self._kept.items()}
 
-    def credentials(self, camera_id: str) -> tuple[Camera, str] | None:
-        """A camera of this node and its password; none where there is neither."""
-        kept = self._kept.get(camera_id)
-        if kept is None:
-            return None
-        try:
-            return kept.camera, password_of(kept.camera, self._replica, self._identity)
-        except MissingSecretError:
-            return None
-
-    def motion(self, camera_id: str) -> tuple[Camera, bool, tuple[int, ...]] | None:
-        """A camera of this node, whether it is in motion, and the cells that moved when it was last looked at."""
-        kept = self._kept.get(camera_id)
-        return None if kept is None else (kept.camera, *self._motion.seen(camera_id))
-
     def captures(self) -> Iterator[Capture]:
         """All connections."""
         for kept in self._kept.values():
@@ -104,6 +89,12 @@ class Cameras:
         if kept is None:
             return None
         return kept.captures.get(stream) or kept.captures.get("main")
+
+    def recorded(self, camera_id: str, stream: Stream) -> bool:
+        """Whether a stream is being recorded now, or will be when its camera is back."""
+        kept = self._kept.get(camera_id)
+        capture = kept.captures.get(stream) if kept else None
+        return capture is not None and capture.source.record
 
     def states(self) -> tuple[CameraState, ...]:
         """Every camera of this node, as it is now."""

@@ -28,7 +28,6 @@ from servers.dvrserver.configuration import Configuration, server_addresses
 from servers.dvrserver.footage import Footage
 from servers.dvrserver.motion import MotionPool
 from servers.dvrserver.orders import Orders
-from servers.dvrserver.probe import Probe
 from servers.dvrserver.reports import Reports
 from servers.dvrserver.sessions import follow_sessions
 from servers.dvrserver.settings import DVRServerSettings
@@ -134,7 +133,14 @@ class DVRServer:
         reports.cameras = cameras.states
         stack.push_async_callback(reports.stopped)
         stack.push_async_callback(cameras.close)
-        provider = Streams(checker=checker, replica=replica, identity=identity, find=cameras.find)
+        provider = Streams(
+            checker=checker,
+            replica=replica,
+            identity=identity,
+            find=cameras.find,
+            archive=archive,
+            recorded=cameras.recorded,
+        )
         streams = RtspServer(
             provider,
             own.host,
@@ -146,14 +152,7 @@ class DVRServer:
         await streams.start()
         cameras.reconcile()  # pictures come while the control port is being set up
 
-        control = await self._open_control(
-            stack,
-            checker,
-            replica,
-            footage=Footage(archive, motion, cameras.find),
-            archive=archive,
-            probe=Probe(egress, motion, cameras.credentials, settings.tls.ca),
-        )
+        control = await self._open_control(stack, checker, replica, archive, motion)
         self.control_url = control.url.replace(own.host, self._advertised) if own.advertise_host else control.url
         scheme = "rtsps" if streams.tls else "rtsp"
         self.stream_url = f"{scheme}://{self._advertised}:{streams.port}"
@@ -188,14 +187,7 @@ class DVRServer:
         return f"[{host}]" if ":" in host else host
 
     async def _open_control(
-        self,
-        stack: AsyncExitStack,
-        checker: TokenChecker,
-        replica: Replica,
-        *,
-        footage: Footage,
-        archive: Archive,
-        probe: Probe,
+        self, stack: AsyncExitStack, checker: TokenChecker, replica: Replica, archive: Archive, motion: MotionPool
     ) -> "HttpServer":
         """The control port. FastAPI is loaded on a thread, so that pictures come meanwhile."""
         cameras, reports = self._cameras, self._reports
@@ -209,10 +201,8 @@ class DVRServer:
         parts = Parts(
             state=reports.state,
             exists=lambda camera_id: camera_id in cameras.configured(),
-            footage=footage,
+            footage=Footage(archive, motion, cameras.find),
             orders=Orders(archive),
-            probe=probe,
-            motion=cameras.motion,
             health=self._health,
         )
         own = self._settings.dvrserver

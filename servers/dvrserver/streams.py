@@ -2,6 +2,9 @@
 
 Four ways to prove who asks, for one address `/camera/<id>/<main or sub>`: a ticket in the address, an access token
 (Bearer), the stream secret by Digest, and by Basic inside TLS. What exists for the user is the profile's business.
+
+Recorded video has the same addresses. It is meant by a ticket for playback, by a time in the address, or by a PLAY
+with `Range: clock=`; all else is live.
 """
 
 import asyncio
@@ -9,8 +12,9 @@ import hmac
 import os
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Protocol
 
 from broker.model.resources import Right
@@ -19,24 +23,38 @@ from broker.replica import Replica
 from broker.trust.errors import SealError, TokenRefusedError
 from broker.trust.identity import Identity
 from broker.trust.streams import REALM, ha1, open_ha1
-from broker.trust.tokens import TokenChecker
+from broker.trust.tokens import Claims, Purpose, TokenChecker
+from servers.dvrserver.archive import Archive
+from servers.dvrserver.instants import instant, micros
+from servers.dvrserver.playback import Footage, Playback
 from servers.dvrserver.sources import Stream
-from servers.net.errors import ForbiddenError, NotFoundError, UnauthorisedError, UnavailableError
-from servers.net.live import LiveStream
-from servers.net.rtsp_server import StreamRequest
+from servers.net.errors import (
+    ForbiddenError,
+    InvalidRangeError,
+    NotFoundError,
+    UnauthorisedError,
+    UnavailableError,
+)
+from servers.net.live import LiveStream, PlayOptions, Viewer
+from servers.net.rtsp_server import Presentation, StreamRequest
 from servers.wire.media import Format
 from servers.wire.rtsp.auth_headers import Authorization
 from servers.wire.rtsp.digest import DigestAuthority
 from servers.wire.rtsp.errors import MalformedError
+from servers.wire.rtsp.headers import Range, parse_clock, parse_number
 
 log = logger(__name__)
 
-PATH = re.compile(r"^/camera/([a-z0-9][a-z0-9_-]{0,62})/(main|sub)$")
+_CLOCK = r"\d{8}T\d{6}(?:\.\d{1,6})?Z"
+PATH = re.compile(rf"^/camera/([a-z0-9][a-z0-9_-]{{0,62}})/(main|sub)(?:/({_CLOCK})(?:-({_CLOCK}))?)?$")
 FIRST_PICTURE_S = 4.0
 """How long somebody who asks for a camera that is just connecting is kept waiting."""
 
 
-@dataclass(frozen=True, slots=True)
+NEEDED: Mapping[Purpose, Right] = {"live": Right.LIVE, "playback": Right.PLAYBACK}
+
+
+@dataclass(slots=True)
 class StreamUser:
     """Who watches."""
 
@@ -44,6 +62,36 @@ class StreamUser:
     camera_id: str
     session_id: str = ""
     """The sign-in it belongs to; empty for ordinary players, who have none."""
+    purpose: Purpose | None = None
+    """What is watched; none while that is open: before PLAY, where neither ticket nor address says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What an address names."""
+
+    camera_id: str
+    stream: Stream
+    start_us: int | None = None
+    end_us: int | None = None
+    scale: float = 1.0
+
+    @classmethod
+    def parse(cls, path: str, query: Mapping[str, str] | None = None) -> "Place":
+        """Read it; raises `NotFoundError` or, for a speed that is none, `InvalidRangeError`."""
+        found = PATH.match(path)
+        if found is None:
+            raise NotFoundError(
+                "streams are at /camera/<id>/main and /camera/<id>/sub; recorded ones also at "
+                "/camera/<id>/main/20260131T120000Z and /camera/<id>/main/20260131T120000Z-20260131T121000Z?speed=4"
+            )
+        try:
+            times = [micros(parse_clock(text)) if text else None for text in found.group(3, 4)]
+            scale = parse_number("speed", (query or {}).get("speed", ""))
+        except MalformedError as error:
+            raise InvalidRangeError(str(error)) from error
+        stream: Stream = "main" if found[2] == "main" else "sub"
+        return cls(found[1], stream, times[0], times[1], 1.0 if scale is None or times[0] is None else scale)
 
 
 class Picture(Protocol):
@@ -68,45 +116,100 @@ class Streams:
         replica: Replica,
         identity: Identity,
         find: Callable[[str, Stream], Picture | None],
+        archive: Archive,
+        recorded: Callable[[str, Stream], bool],
     ) -> None:
+        """`recorded`: whether a stream is being recorded now."""
         self._checker = checker
         self._replica = replica
         self._identity = identity
         self._find = find
+        self._archive = archive
+        self._recorded = recorded
         self._digest = DigestAuthority(REALM, os.urandom(32))
         self._ha1: dict[str, tuple[str, dict[str, str]]] = {}  # user id -> what was sealed, and what was in it
 
     async def authorise(self, request: StreamRequest) -> StreamUser:
         """Say who asks. What was wrong exactly is in the log, not in the answer."""
-        camera_id, _ = _parse(request.path)
+        place = Place.parse(request.path)
+        camera_id = place.camera_id
+        purpose: Purpose | None = None if place.start_us is None else "playback"
         ticket = request.query.get("ticket")
         given = request.headers.get("Authorization")
         try:
             if ticket:
-                user_id, session_id = self._ticket(ticket, camera_id)
+                claims = self._ticket(ticket, camera_id, purpose)
+                user_id, session_id, purpose = claims.sub, claims.sid, claims.purpose
             elif given:
                 user_id, session_id = self._given(given, request)
             else:
                 raise self._unauthorised(request, "no credentials")
         except TokenRefusedError as error:
             raise self._unauthorised(request, error.reason) from error
-        who = StreamUser(user_id, camera_id, session_id)
-        if not self.permits(who):
-            access = self._replica.access(user_id)
-            if access is not None and access.camera(camera_id):
-                raise ForbiddenError("the user's profile lacks the right to watch live")
-            raise NotFoundError("there is no such camera for this user")
+        who = StreamUser(user_id, camera_id, session_id, purpose)
+        self.check(who)
         return who
 
     def permits(self, who: StreamUser) -> bool:
-        """Whether the user may, as things are now, watch this camera live."""
-        access = self._replica.access(who.user_id)
-        return access is not None and access.camera(who.camera_id, Right.LIVE)
+        """Whether the user may, as things are now, watch of this camera what they watch, or anything at all."""
+        return bool(self._rights(who))
 
-    async def describe(self, path: str, query: dict[str, str], who: Any) -> tuple[Format, ...]:
+    def _rights(self, who: StreamUser) -> list[Purpose]:
+        """What the user may watch of what this session is for."""
+        access = self._replica.access(who.user_id)
+        if access is None:
+            return []
+        purposes: list[Purpose] = ["live", "playback"] if who.purpose is None else [who.purpose]
+        return [purpose for purpose in purposes if access.camera(who.camera_id, NEEDED[purpose])]
+
+    def check(self, who: StreamUser) -> None:
+        """Raise what is answered to a user who may not: the camera does not exist, or the right is missing."""
+        if self._rights(who):
+            return
+        access = self._replica.access(who.user_id)
+        if access is not None and access.camera(who.camera_id):
+            what = {"live": "live", "playback": "what is recorded", None: "this camera"}[who.purpose]
+            raise ForbiddenError(f"the user's profile lacks the right to watch {what}")
+        raise NotFoundError("there is no such camera for this user")
+
+    async def describe(self, path: str, query: dict[str, str], who: Any) -> tuple[Format, ...] | Presentation:
         """The tracks; a camera that is connecting gets a moment to show its first picture."""
-        del query, who
-        picture = self._picture(path)
+        place = Place.parse(path, query)
+        assert isinstance(who, StreamUser)
+        if "live" not in self._rights(who):
+            return await asyncio.to_thread(self._recorded_at, place)
+        try:
+            return await self._live(place)
+        except (UnavailableError, NotFoundError):
+            if "playback" not in self._rights(who):
+                raise
+            try:
+                return await asyncio.to_thread(self._recorded_at, place)
+            except NotFoundError:
+                pass
+            raise
+
+    def _recorded_at(self, place: Place) -> Presentation:
+        """The tracks of footage, and which times there are."""
+        footage = self.footage(place)
+        footage.settle()
+        formats = footage.formats(place.start_us)
+        if place.scale != 1:
+            formats = tuple(each for each in formats if each.media == "video")  # there will be no sound
+        if place.start_us is None:
+            first, last = footage.extent()
+            return Presentation(formats, Range(start=instant(first), end=instant(last)).serialise())
+        seconds = None if place.end_us is None else (place.end_us - place.start_us) / (1_000_000 * place.scale)
+        return Presentation(formats, Range(start=0.0, end=seconds).serialise())
+
+    def footage(self, place: Place) -> Footage:
+        """What is recorded of a stream."""
+        return Footage(
+            self._archive, place.camera_id, place.stream, lambda: self._recorded(place.camera_id, place.stream)
+        )
+
+    async def _live(self, place: Place) -> tuple[Format, ...]:
+        picture = self.picture(place)
         if not picture.running.is_set():
             try:
                 async with asyncio.timeout(FIRST_PICTURE_S):
@@ -116,29 +219,34 @@ class Streams:
         assert picture.live is not None
         return picture.live.formats
 
-    def open(self, path: str, query: dict[str, str], who: Any) -> LiveStream:
+    def open(self, path: str, query: dict[str, str], who: Any) -> "Watched":
         """What to play."""
-        del query, who
-        picture = self._picture(path)
+        assert isinstance(who, StreamUser)
+        return Watched(self, Place.parse(path, query), who)
+
+    def live(self, place: Place) -> LiveStream:
+        """What a live viewer joins."""
+        picture = self.picture(place)
         if picture.live is None:
             raise UnavailableError(picture.problem or "the camera gives no picture yet")
         return picture.live
 
-    def _picture(self, path: str) -> Picture:
-        picture = self._find(*_parse(path))
+    def picture(self, place: Place) -> Picture:
+        """What is known of a stream; raises `NotFoundError`."""
+        picture = self._find(place.camera_id, place.stream)
         if picture is None:
             raise NotFoundError("no such camera is captured here")
         return picture
 
-    def _ticket(self, ticket: str, camera_id: str) -> tuple[str, str]:
+    def _ticket(self, ticket: str, camera_id: str, purpose: Purpose | None) -> Claims:
         claims = self._checker.check(ticket, "ticket")
         if claims.node != self._identity.id:
             raise TokenRefusedError("it is for another node")
         if claims.camera != camera_id:
             raise TokenRefusedError("it is for another camera")
-        if claims.purpose != "live":
-            raise TokenRefusedError("it is for recorded video")
-        return claims.sub, claims.sid
+        if purpose is not None and claims.purpose != purpose:
+            raise TokenRefusedError(f"it is for {claims.purpose} video")
+        return claims
 
     def _given(self, header: str, request: StreamRequest) -> tuple[str, str]:
         try:
@@ -182,8 +290,63 @@ class Streams:
         return UnauthorisedError(reason, self._digest.challenges(time.time(), stale=stale, basic=request.tls))
 
 
-def _parse(path: str) -> tuple[str, Stream]:
-    found = PATH.match(path)
-    if found is None:
-        raise NotFoundError("streams are at /camera/<id>/main and /camera/<id>/sub")
-    return found[1], "main" if found[2] == "main" else "sub"
+class Watched:
+    """One session: live or recorded, as each PLAY says."""
+
+    def __init__(self, streams: Streams, place: Place, who: StreamUser) -> None:
+        self._streams = streams
+        self._place = place
+        self._who = who
+        self._fixed = who.purpose
+        self._live: LiveStream | None = None
+        self._playback: Playback | None = None
+        self._plays: LiveStream | Playback | None = None
+
+    async def prepare(self, options: PlayOptions) -> None:
+        """Decide what this PLAY is about, and whether the user may."""
+        purpose = self._fixed or self._meant(options)
+        wanted = replace(self._who, purpose=purpose)
+        self._streams.check(wanted)
+        if purpose == "live":
+            self._plays = self._streams.live(self._place)
+        else:
+            self._plays = await self._recorded(options)
+        # While the footage was sought, the right may have gone.
+        self._streams.check(wanted)
+        self._who.purpose = purpose
+
+    def _meant(self, options: PlayOptions) -> Purpose:
+        if options.range is None:
+            return self._who.purpose or "live"
+        return "playback" if isinstance(options.range.start or options.range.end, datetime) else "live"
+
+    async def _recorded(self, options: PlayOptions) -> Playback:
+        if self._playback is None:
+            place, footage = self._place, self._streams.footage(self._place)
+            await asyncio.to_thread(footage.settle)
+            formats = await asyncio.to_thread(footage.formats, place.start_us)
+            self._playback = Playback(footage, formats, start_us=place.start_us, end_us=place.end_us, scale=place.scale)
+        await self._playback.prepare(options)
+        return self._playback
+
+    def join(self, viewer: Any, options: PlayOptions | None = None) -> Mapping[str, str]:
+        """Begin to send."""
+        assert options is not None
+        if isinstance(self._plays, Playback):
+            return self._plays.join(viewer, options)
+        assert self._plays is not None, "prepare first"
+        self._live = self._plays
+        return self._plays.join(viewer, options)
+
+    def leave(self, viewer: Viewer) -> None:
+        """Send no more for now."""
+        live, self._live = self._live, None
+        if live is not None:
+            live.leave(viewer)
+        if self._playback is not None:
+            self._playback.leave(viewer)
+
+    def close(self) -> None:
+        """The session is over."""
+        if self._playback is not None:
+            self._playback.close()

@@ -6,6 +6,7 @@ StreamRefusedError  a stream server's application does not grant a request; carr
   ForbiddenError      403
   NotFoundError       404
   UnavailableError    503, for a camera that gives no picture now
+  InvalidRangeError   457, for a time of which there is no footage; says what there is
 
 What a client of a camera raises is the tree under RtspClientError in servers/wire/rtsp/errors.py.
 """
@@ -57,6 +58,12 @@ class NotFoundError(StreamRefusedError):
     """There is no such stream."""
 
     status = 404
+
+
+class InvalidRangeError(StreamRefusedError):
+    """There is nothing recorded in the range asked for."""
+
+    status = 457
 
 
 class UnavailableError(StreamRefusedError):

@@ -8,7 +8,7 @@ key frame. Nothing here waits for a viewer.
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from broker.process import logger
 from servers.wire.media import AccessUnit, Format, H264Format
@@ -16,7 +16,7 @@ from servers.wire.rtp.aac import AACPacketiser
 from servers.wire.rtp.h264 import H264Packetiser
 from servers.wire.rtp.packet import DOLLAR
 from servers.wire.rtp.rtcp import SenderReport, us_to_ntp
-from servers.wire.rtsp.headers import Range
+from servers.wire.rtsp.headers import Range, Replaying
 from servers.wire.sdp import PAYLOAD_TYPE
 
 log = logger(__name__)
@@ -42,6 +42,12 @@ class PlayOptions:
     speed: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     """All headers of the request, by lower-case name (rate-control, require…)."""
+    replaying: Replaying = field(default_factory=Replaying)
+    extension: bool = False
+    """Whether the session has asked for the RTP header extension of replay."""
+    cseq: int = 0
+    base: str = ""
+    """What the addresses of tracks begin with."""
 
 
 class Viewer(Protocol):
@@ -65,6 +71,17 @@ class Source(Protocol):
 
     def leave(self, viewer: Viewer) -> None:
         """Send no more; harmless for one who is not there."""
+
+
+@runtime_checkable
+class Recording(Source, Protocol):
+    """A source that has to look for the beginning of each PLAY, and keeps its place from PAUSE to PLAY."""
+
+    async def prepare(self, options: PlayOptions) -> None:
+        """Find where PLAY begins; raises as a Provider's methods do. `join` follows."""
+
+    def close(self) -> None:
+        """The session is over; `leave` came before."""
 
 
 class _Track:

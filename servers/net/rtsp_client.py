@@ -107,7 +107,7 @@ async def play(
     except TimeoutError:
         raise RtspUnreachableError(f"{_at(address)} does not answer; check address, cable and power") from None
     except OSError as error:
-        raise _unreachable(address, error) from error
+        raise unreachable(address, error) from error
     try:
         await player.ended
     finally:
@@ -118,7 +118,8 @@ def _at(address: Address) -> str:
     return f"{address.host}:{address.port}"
 
 
-def _unreachable(address: Address, error: OSError) -> RtspUnreachableError:
+def unreachable(address: Address, error: OSError) -> RtspUnreachableError:
+    """Why a connection could not be made, in a sentence."""
     at = _at(address)
     match error:
         case ConnectionRefusedError():

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from broker.process import logger
 from servers.net.errors import NotFoundError, PortTakenError, StreamRefusedError, UnauthorisedError
-from servers.net.live import PlayOptions, Source
+from servers.net.live import PlayOptions, Recording, Source
 from servers.wire import sdp
 from servers.wire.media import Format
 from servers.wire.rtsp.errors import LocalProtocolError
@@ -58,11 +58,20 @@ class Provider(Protocol):
         Asked once for each connection and path: what it returns is valid while the connection lasts.
         """
 
-    async def describe(self, path: str, query: dict[str, str], who: Any) -> tuple[Format, ...]:
+    async def describe(self, path: str, query: dict[str, str], who: Any) -> "tuple[Format, ...] | Presentation":
         """The tracks of a stream; raises NotFoundError, ForbiddenError or UnavailableError."""
 
     def open(self, path: str, query: dict[str, str], who: Any) -> Source:
-        """What to play; raises as `describe` does."""
+        """What to play; raises as `describe` does. Asked once a session; a `Recording` then sees every PLAY of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """Tracks, and which times there are."""
+
+    formats: tuple[Format, ...]
+    range: str = "npt=now-"
+    """As in a Range header."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +94,7 @@ class _Grant:
     path: str
     query: dict[str, str]
     who: Any
-    formats: tuple[Format, ...] | None = None
+    presentation: Presentation | None = None
 
 
 class RtspServer:
@@ -186,6 +195,8 @@ class _Connection(asyncio.Protocol):
         self._grant: _Grant | None = None
         """Of the stream that is set up or was asked for last."""
         self._source: Source | None = None
+        self._full: asyncio.Future[None] | None = None
+        """There while more waits in the transport than it likes."""
         self._held: list[bytes] | None = None
         """Frames that must not overtake the answer to PLAY."""
         self._since = time.time()
@@ -219,11 +230,20 @@ class _Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         return False
 
+    def pause_writing(self) -> None:
+        self._full = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        full, self._full = self._full, None
+        if full is not None and not full.done():
+            full.set_result(None)
+
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self._connections.discard(self)
         self._machine.close()
-        self._leave()
+        self._drop()
+        self.resume_writing()
         if self._task:
             self._task.cancel()
         if not self._lost.done():
@@ -252,7 +272,7 @@ class _Connection(asyncio.Protocol):
                     status=machine.error.status,
                     data=repr(machine.error.data),
                 )
-            self._leave()
+            self._drop()
             self._transport.close()
 
     def _answered(self, task: asyncio.Task[None]) -> None:
@@ -272,6 +292,8 @@ class _Connection(asyncio.Protocol):
             await self._decide(asked)
         except StreamRefusedError as refusal:
             challenges = refusal.challenges if isinstance(refusal, UnauthorisedError) else ()
+            body = b"" if isinstance(refusal, UnauthorisedError) else refusal.reason.encode()
+            kind = [("Content-Type", "text/plain; charset=utf-8")] if body else []
             # The first request without credentials is how every player begins; that is no news.
             if not challenges or "Authorization" in asked.request.headers:
                 log.info(
@@ -281,7 +303,8 @@ class _Connection(asyncio.Protocol):
                     status=refusal.status,
                     reason=refusal.reason,
                 )
-            self._machine.respond(refusal.status, [("WWW-Authenticate", challenge) for challenge in challenges])
+            said = [("WWW-Authenticate", challenge) for challenge in challenges]
+            self._machine.respond(refusal.status, [*said, *kind], body)
         except LocalProtocolError:
             pass  # The connection was closed while the provider was thinking.
         except Exception:
@@ -292,20 +315,19 @@ class _Connection(asyncio.Protocol):
         match asked:
             case Described():
                 grant = await self._granted(asked)
-                formats = grant.formats = await self._server.provider.describe(grant.path, grant.query, grant.who)
-                body = sdp.serialise(formats, session_id=str(int(self._since)))
+                found = grant.presentation = await self._described(grant)
+                body = sdp.serialise(found.formats, session_id=str(int(self._since)), range_=found.range)
                 base = _content_base(asked.request.uri, grant.path)
                 self._machine.respond(200, {"Content-Type": "application/sdp", "Content-Base": base}, body)
             case SetUp():
                 await self._set_up(asked)
             case Played():
-                self._play(asked)
+                await self._play(asked)
             case Paused():
                 self._leave()
                 self._machine.respond(200)
             case TornDown():
-                self._leave()
-                self._source = None
+                self._drop()
                 self._machine.respond(200)
 
     async def _granted(self, asked: Asked) -> _Grant:
@@ -336,32 +358,54 @@ class _Connection(asyncio.Protocol):
         if grant is not self._grant:
             self._machine.respond(459)  # One session carries one stream.
             return
-        if grant.formats is None:
-            grant.formats = await self._server.provider.describe(grant.path, grant.query, grant.who)
+        if grant.presentation is None:
+            grant.presentation = await self._described(grant)
+        tracks = len(grant.presentation.formats)
         track = asked.uri.track
-        if track is None and len(grant.formats) > 1:
+        if track is None and tracks > 1:
             self._machine.respond(459)  # RFC 2326, 10.4: which track, must be said.
-        elif (track or 0) >= len(grant.formats):
+        elif (track or 0) >= tracks:
             raise NotFoundError(f"the stream has no track {track}")
         else:
             self._machine.respond(200)
 
-    def _play(self, asked: Played) -> None:
+    async def _described(self, grant: _Grant) -> Presentation:
+        found = await self._server.provider.describe(grant.path, grant.query, grant.who)
+        return found if isinstance(found, Presentation) else Presentation(found)
+
+    async def _play(self, asked: Played) -> None:
         grant = self._grant
         assert grant is not None
-        self._leave()
-        self._source = self._server.provider.open(grant.path, grant.query, grant.who)
+        source = self._source
+        if source is None:
+            source = self._server.provider.open(grant.path, grant.query, grant.who)
         options = PlayOptions(
             tracks=self._machine.tracks,
             range=asked.range,
             scale=asked.scale,
             speed=asked.speed,
             headers={name.lower(): value for name, value in asked.request.headers},
+            replaying=asked.replaying,
+            extension=asked.extension,
+            cseq=int(asked.request.headers.get("CSeq")[-9:]),
+            base=_content_base(asked.request.uri, grant.path),
         )
+        if isinstance(source, Recording):
+            try:
+                await source.prepare(options)
+            except BaseException:
+                if self._source is None:
+                    source.close()
+                raise
+            if self._machine.state is State.CLOSED:
+                source.close()  # The session was ended meanwhile.
+                return
+        self._leave()
+        self._source = source
         held: list[bytes] = []
         self._held = held
         try:
-            headers = self._source.join(self, options)
+            headers = source.join(self, options)
         finally:
             self._held = None
         self._machine.respond(200, headers)
@@ -372,6 +416,13 @@ class _Connection(asyncio.Protocol):
     def _leave(self) -> None:
         if self._source is not None:
             self._source.leave(self)
+
+    def _drop(self) -> None:
+        """Leave for good."""
+        self._leave()
+        source, self._source = self._source, None
+        if isinstance(source, Recording):
+            source.close()
 
     def _flush(self) -> None:
         if self._transport and not self._transport.is_closing() and (data := self._machine.data_to_send()):
@@ -391,6 +442,16 @@ class _Connection(asyncio.Protocol):
     def backlog(self) -> int:
         """Bytes that wait in the transport."""
         return self._transport.get_write_buffer_size() if self._transport else 0
+
+    async def room(self) -> None:
+        """Wait until most of what waits in the transport has been taken."""
+        if self._full is not None:
+            await asyncio.shield(self._full)
+
+    def played_out(self) -> None:
+        """The range that was asked for is over."""
+        self._machine.played_out()
+        self._heard = time.monotonic()
 
     def ended(self, reason: str) -> None:
         """The source has no more to send."""
@@ -422,7 +483,7 @@ class _Connection(asyncio.Protocol):
             return
         log.info("stream session ended", peer=self._peer, path=self._grant.path if self._grant else "", reason=reason)
         self._machine.close()
-        self._leave()
+        self._drop()
         if self.backlog():
             self._transport.abort()  # Whoever does not read would hold the port for ever.
         else:
@@ -443,6 +504,8 @@ class _Connection(asyncio.Protocol):
         taken = self._sent - backlog
         if backlog == 0 or taken != self._progress[0]:
             self._progress = (taken, now)
+        elif isinstance(self._source, Recording) and now - self._heard <= idle_s:
+            pass  # Who plays at its own pace may stop reading for as long as it says that it is there.
         elif now - self._progress[1] > idle_s:
             self.end(f"the viewer took nothing for {idle_s:g} s")
 

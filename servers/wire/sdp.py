@@ -201,11 +201,16 @@ def _audio_config(sample_rate: int, channels: int) -> bytes:
 
 
 def serialise(
-    formats: Sequence[Format], *, session_id: str = "0", name: str = "Vigil", control: str = "trackID="
+    formats: Sequence[Format],
+    *,
+    session_id: str = "0",
+    name: str = "Vigil",
+    control: str = "trackID=",
+    range_: str = "npt=now-",
 ) -> bytes:
     """Describe a stream; the control of each track is `control` and its index, relative to Content-Base."""
     lines = ["v=0", f"o=- {session_id} 1 IN IP4 127.0.0.1", f"s={name}", "c=IN IP4 0.0.0.0", "t=0 0", "a=control:*"]
-    lines.append("a=range:npt=now-")
+    lines.append(f"a=range:{range_}")
     for index, format_ in enumerate(formats):
         number = PAYLOAD_TYPE + index
         lines.append(f"m={format_.media} 0 RTP/AVP {number}")

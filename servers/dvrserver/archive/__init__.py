@@ -5,6 +5,7 @@ SQLite file, `recovery` brings both together after a crash, and `archive` is wha
 """
 
 from servers.dvrserver.archive.archive import Archive
+from servers.dvrserver.archive.cursor import Cursor, Taken
 from servers.dvrserver.archive.stretch import Stretch
 from servers.dvrserver.archive.values import (
     FragmentPlace,
@@ -20,6 +21,7 @@ from servers.dvrserver.archive.writer import SegmentWriter
 
 __all__ = [
     "Archive",
+    "Cursor",
     "FragmentPlace",
     "Order",
     "OrderConflictError",
@@ -30,4 +32,5 @@ __all__ = [
     "SegmentWriter",
     "Span",
     "Stretch",
+    "Taken",
 ]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from broker.process import logger
 from servers.dvrserver.archive import recovery, table
-from servers.dvrserver.archive.index import Index, Row
+from servers.dvrserver.archive.cursor import Cursor
+from servers.dvrserver.archive.index import NEVER_US, Index, Row
 from servers.dvrserver.archive.stretch import Stretch, cut
 from servers.dvrserver.archive.values import (
     GAP_US,
@@ -141,7 +142,7 @@ class Archive:
 
     def segment(self, segment_id: str) -> SegmentFile | None:
         """A file by its id; none when there is no such footage any more."""
-        row = self._row(segment_id)
+        row = self.row(segment_id)
         return None if row is None else self._file(row)
 
     def path_of(self, segment_id: str) -> Path | None:
@@ -149,7 +150,8 @@ class Archive:
         found = self.segment(segment_id)
         return None if found is None else found.path
 
-    def _row(self, segment_id: str) -> Row | None:
+    def row(self, segment_id: str) -> Row | None:
+        """A segment as it is now; none when it was deleted."""
         return next((row for row in self._volume.rows() if row.id == segment_id), None) or self._index.find(segment_id)
 
     def _file(self, row: Row) -> SegmentFile:
@@ -165,11 +167,32 @@ class Archive:
 
     def fragment_at(self, camera_id: str, stream: str, time_us: int) -> FragmentPlace | None:
         """The fragment that holds a moment; none when there is no footage of it."""
-        row = self._before(camera_id, stream, time_us)
+        row = self.before(camera_id, stream, time_us)
         number = -1 if row is None else table.number_at(row.table, time_us)
         return None if row is None or number < 0 else self._place(row, number, time_us)
 
-    def _before(self, camera_id: str, stream: str, time_us: int) -> Row | None:
+    def cursor(self, camera_id: str, stream: str) -> Cursor:
+        """A reader's place in a stream's footage."""
+        return Cursor(self, camera_id, stream)
+
+    def extent(self, camera_id: str, stream: str) -> tuple[int, int] | None:
+        """Where a stream's footage begins and ends; none when there is none. It may have gaps."""
+        first, last = self.after(camera_id, stream, -1), self.before(camera_id, stream, NEVER_US)
+        return None if first is None or last is None else (first.start_us, last.end_us)
+
+    def after(self, camera_id: str, stream: str, time_us: int) -> Row | None:
+        """The first segment that begins after a time."""
+        # Open segments are read first, see `_between`; what the volume knows of a segment is the newer.
+        opened = [
+            row
+            for row in self._volume.rows()
+            if row.camera_id == camera_id and row.stream == stream and row.start_us > time_us
+        ]
+        stored = self._index.after(camera_id, stream, time_us)
+        return min([*opened, *([stored] if stored else [])], key=lambda row: (row.start_us, -row.size), default=None)
+
+    def before(self, camera_id: str, stream: str, time_us: int) -> Row | None:
+        """The last segment that begins at or before a time."""
         opened = [
             row
             for row in self._volume.rows()
@@ -189,7 +212,7 @@ class Archive:
 
         Where there is a gap at that moment, what begins within `length_us` after it; none when nothing does.
         """
-        row = self._before(camera_id, stream, time_us)
+        row = self.before(camera_id, stream, time_us)
         later = self._between(camera_id, stream, time_us, time_us + length_us, tables=True)
         for candidate in [*([row] if row else []), *later]:
             found = cut(candidate.table, time_us, length_us)
@@ -203,7 +226,7 @@ class Archive:
         Raises:
             Mp4Error, OSError: The file cannot be read.
         """
-        row = self._before(camera_id, stream, time_us)
+        row = self.before(camera_id, stream, time_us)
         number = -1 if row is None else table.number_at(row.table, time_us)
         if row is None or number < 0 or self._place(row, number, time_us) is None:
             return None

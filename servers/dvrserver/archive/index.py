@@ -155,6 +155,11 @@ class Index:
             None,
         )
 
+    def after(self, camera_id: str, stream: str, time_us: int) -> Row | None:
+        """The first segment that begins after a time, with its table."""
+        where = "camera_id = ? and stream = ? and start_us > ?"
+        return next(iter(self._rows(where, (camera_id, stream, time_us), order="start_us limit 1")), None)
+
     def _rows(
         self, where: str, values: tuple[object, ...], *, tables: bool = True, order: str = "start_us"
     ) -> list[Row]:

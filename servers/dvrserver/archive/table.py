@@ -43,6 +43,11 @@ def entry(table: bytes, number: int) -> Entry:
     return Entry(time_us, offset, size, duration_us, bool(key))
 
 
+def count(table: bytes) -> int:
+    """How many rows there are."""
+    return len(table) // ROW_SIZE
+
+
 def number_at(table: bytes, time_us: int) -> int:
     """The row of the last fragment that begins at or before a time; -1 when all are later."""
     rows = range(len(table) // ROW_SIZE)

@@ -9,7 +9,7 @@ from servers.wire.mp4.boxes import Mp4Error
 from servers.wire.mp4.codecs import codec_string, mime_type
 from servers.wire.mp4.fragment import Run, Sample, fragment, frame_fragment
 from servers.wire.mp4.init import Label, init_segment
-from servers.wire.mp4.reader import FoundFragment, Init, Scan, parse_fragment, parse_init, scan
+from servers.wire.mp4.reader import FoundFragment, Init, Scan, leading_sample, parse_fragment, parse_init, scan
 
 __all__ = [
     "FoundFragment",
@@ -23,6 +23,7 @@ __all__ = [
     "fragment",
     "frame_fragment",
     "init_segment",
+    "leading_sample",
     "mime_type",
     "parse_fragment",
     "parse_init",

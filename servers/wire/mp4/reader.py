@@ -180,6 +180,26 @@ def parse_fragment(data: bytes) -> tuple[int | None, list[Run]]:
         at = found.end
 
 
+def leading_sample(front: bytes) -> tuple[int, int, int, int, int] | None:
+    """Where the first sample lies, from the front of a fragment: track, time and duration in ticks, start and size.
+
+    None when more of the fragment is needed to say it.
+
+    Raises:
+        Mp4Error: It is not laid out as ours are.
+    """
+    at = 0
+    while found := head(front, at, len(front)):
+        if found.kind == b"moof":
+            trafs = _trafs(front, found)
+            if not trafs or not trafs[0].samples:
+                raise Mp4Error("the fragment holds no picture")
+            duration, size, _, _ = trafs[0].samples[0]
+            return trafs[0].track, trafs[0].time, duration, found.start + trafs[0].offset, size
+        at = found.end
+    return None
+
+
 def _run(data: bytes, moof_start: int, traf: _Traf) -> Run:
     at = moof_start + traf.offset
     samples = []

@@ -7,6 +7,7 @@ for who configured the source.
 
 import re
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -16,6 +17,7 @@ from servers.wire.media import Format
 from servers.wire.rtsp import digest
 from servers.wire.rtsp.auth_headers import Challenge
 from servers.wire.rtsp.errors import (
+    LocalProtocolError,
     MalformedError,
     RemoteProtocolError,
     RtspProtocolError,
@@ -24,7 +26,7 @@ from servers.wire.rtsp.errors import (
     RtspUnreachableError,
     RtspUnsupportedError,
 )
-from servers.wire.rtsp.headers import RTPInfo, Session, Transport
+from servers.wire.rtsp.headers import Range, RTPInfo, Session, Transport, parse_number
 from servers.wire.rtsp.messages import REASONS, Headers, Request, Response
 from servers.wire.rtsp.parser import Frames, Parser
 
@@ -43,6 +45,8 @@ class Step(Enum):
     START = "start"
     DESCRIBE = "DESCRIBE"
     SETUP = "SETUP"
+    READY = "ready"
+    """All is set up, or paused; only where PLAY is called by the edge."""
     PLAY = "PLAY"
     PLAYING = "playing"
     CLOSED = "closed"
@@ -110,12 +114,40 @@ class Playing:
     """The source agreed to PLAY."""
 
     info: tuple[RTPInfo, ...]
+    range: Range | None = None
+    """What is played, where the source says it."""
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The source agreed to PAUSE."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The source did not agree to a PLAY or PAUSE of the edge; the session goes on."""
+
+    error: RtspRefusedError
 
 
 class ClientConnection:
-    """One connection to a source. `cnonce` is a random word for digest authentication."""
+    """One connection to a source. `cnonce` is a random word for digest authentication.
 
-    def __init__(self, url: str, *, username: str = "", password: str = "", audio: bool = True, cnonce: str) -> None:
+    With `replay`, all is set up for recorded video (ONVIF Streaming Specification, 6) and PLAY is left to the edge:
+    call `play` and `pause` after `Ready`, one at a time.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        username: str = "",
+        password: str = "",
+        audio: bool = True,
+        cnonce: str,
+        replay: bool = False,
+    ) -> None:
         self.address = Address.parse(url)
         self.step = Step.START
         self.session: Session | None = None
@@ -123,6 +155,7 @@ class ClientConnection:
         self._password = password if username else self.address.password
         self._audio = audio
         self._cnonce = cnonce
+        self._replay = replay
         self._parser = Parser()
         self._out: deque[bytes] = deque()
         self._cseq = 0
@@ -152,7 +185,7 @@ class ClientConnection:
         if self.step is not Step.CLOSED:
             self._parser.receive(data)
 
-    def next_event(self) -> Ready | Playing | Frames | None:
+    def next_event(self) -> Ready | Playing | Paused | Refused | Frames | None:
         """The next thing that matters, or None: read more."""
         while self.step is not Step.CLOSED:
             try:
@@ -175,9 +208,22 @@ class ClientConnection:
         """How often to call `keep_alive`."""
         return min(MAX_KEEP_ALIVE_S, self.session.timeout_s / 2) if self.session else MAX_KEEP_ALIVE_S
 
+    def play(self, headers: Mapping[str, str]) -> None:
+        """Ask for PLAY; `Playing` or `Refused` follows."""
+        self._command("PLAY", headers)
+
+    def pause(self) -> None:
+        """Ask for PAUSE; `Paused` or `Refused` follows."""
+        self._command("PAUSE", {})
+
+    def _command(self, method: str, headers: Mapping[str, str]) -> None:
+        if not self._replay or self.step not in (Step.READY, Step.PLAYING) or self._asked is not None:
+            raise LocalProtocolError(f"{method} cannot be asked for in step {self.step.value}")
+        self._ask(Request(method, self._aggregate, Headers(headers)))
+
     def keep_alive(self) -> None:
         """Say that we are still here."""
-        if self.step is Step.PLAYING:
+        if self.step in (Step.READY, Step.PLAYING):
             request = Request(self._keep_alive_method, self._aggregate)
             self._side[self._send(request)] = request
 
@@ -187,7 +233,7 @@ class ClientConnection:
 
     def tear_down(self) -> None:
         """Say goodbye; the connection is of no more use."""
-        if self.session and self.step in (Step.SETUP, Step.PLAY, Step.PLAYING):
+        if self.session and self.step in (Step.SETUP, Step.READY, Step.PLAY, Step.PLAYING):
             self._send(Request("TEARDOWN", self._aggregate))
         self.step = Step.CLOSED
 
@@ -236,7 +282,7 @@ class ClientConnection:
 
     # --- Answers ------------------------------------------------------------------------------------------------------
 
-    def _answered(self, response: Response) -> Ready | Playing | None:
+    def _answered(self, response: Response) -> Ready | Playing | Paused | Refused | None:
         number = response.headers.get("CSeq").strip()
         cseq = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None  # noqa: PLR2004 - sane
         if cseq in self._side:
@@ -255,10 +301,12 @@ class ClientConnection:
             return self._accepted(asked, response)
         if asked.method == "SETUP" and self._tracks and self._waiting[0].format.media == "audio":
             return self._next_track()  # A stream without its sound is better than none.
+        if self._replay and asked.method in ("PLAY", "PAUSE"):
+            return Refused(_refused(asked, response))
         self.step = Step.CLOSED
-        raise self._refusal(asked, response)
+        raise _refused(asked, response) if self._replay else self._refusal(asked, response)
 
-    def _accepted(self, asked: Request, response: Response) -> Ready | Playing | None:
+    def _accepted(self, asked: Request, response: Response) -> Ready | Playing | Paused | None:
         try:
             match asked.method:
                 case "DESCRIBE":
@@ -267,7 +315,10 @@ class ClientConnection:
                     return self._set_up(asked, response)
                 case "PLAY":
                     self.step = Step.PLAYING
-                    return Playing(_info(response))
+                    return _playing(response)
+                case "PAUSE":
+                    self.step = Step.READY
+                    return Paused()
         except MalformedError as error:
             self.step = Step.CLOSED
             raise RtspProtocolError(
@@ -297,7 +348,8 @@ class ClientConnection:
         media = self._waiting[0]
         channel = 2 * len(self._tracks)
         transport = Transport(interleaved=(channel, channel + 1))
-        self._ask(Request("SETUP", resolve(self._base, media.control), Headers({"Transport": transport.serialise()})))
+        fields = {"Transport": transport.serialise(), **({"Require": "onvif-replay"} if self._replay else {})}
+        self._ask(Request("SETUP", resolve(self._base, media.control), Headers(fields)))
 
     def _set_up(self, asked: Request, response: Response) -> Ready | None:
         # Some sources leave Session out altogether: then we cannot name it either.
@@ -323,6 +375,9 @@ class ClientConnection:
         if self._waiting:
             self._ask_set_up()
             return None
+        if self._replay:
+            self.step = Step.READY
+            return Ready(tuple(self._tracks))
         self.step = Step.PLAY
         self._ask(Request("PLAY", self._aggregate, Headers({"Range": "npt=0.000-"})))
         return Ready(tuple(self._tracks))
@@ -360,7 +415,8 @@ class ClientConnection:
         self.step = Step.CLOSED
         raise RtspUnauthorisedError(problem)
 
-    def _refusal(self, asked: Request, response: Response) -> Exception:
+    @staticmethod
+    def _refusal(asked: Request, response: Response) -> Exception:
         status = response.status
         said = f"{status} {response.reason or REASONS.get(status, '')}".strip()
         if status // 100 == 3:  # noqa: PLR2004 - redirections
@@ -405,5 +461,20 @@ def _chosen(described: sdp.Description, *, audio: bool) -> list[sdp.Media]:
     return video + sound
 
 
-def _info(response: Response) -> tuple[RTPInfo, ...]:
-    return RTPInfo.parse_all(response.headers.get("RTP-Info"))
+def _playing(response: Response) -> Playing:
+    headers = response.headers
+    try:
+        range_ = Range.parse(value) if (value := headers.get("Range")) else None
+        scale = parse_number("Scale", headers.get("Scale"))
+    except MalformedError:
+        range_ = scale = None  # Cameras write what they like there, and it is not needed to watch them.
+    return Playing(RTPInfo.parse_all(headers.get("RTP-Info")), range_, 1.0 if scale is None else scale)
+
+
+def _refused(asked: Request, response: Response) -> RtspRefusedError:
+    """What a server of recorded video says, in its own words where it has some."""
+    sentence = ""
+    if response.headers.get("Content-Type").lower().startswith("text/plain"):
+        sentence = " ".join(response.body[:1000].decode("utf-8", "replace").split())
+    said = f"{response.status} {response.reason or REASONS.get(response.status, '')}".strip()
+    return RtspRefusedError(sentence or f"the server answered {asked.method} with {said}", response.status)

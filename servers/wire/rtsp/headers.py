@@ -122,26 +122,35 @@ class Range:
     """An aware datetime (`clock=`), seconds (`npt=`), or none for now."""
     end: datetime | float | None = None
     """None when open."""
+    at: datetime | None = None
+    """When it is to begin, on the server's clock (`;time=`); none for at once."""
 
     @classmethod
     def parse(cls, value: str) -> Self:
         """Read the header; `smpte` is not taken."""
-        unit, equals, span = value.partition(";")[0].strip().partition("=")
+        said, *parameters = value.split(";")
+        unit, equals, span = said.strip().partition("=")
+        at = None
+        for parameter in parameters:
+            name, _, argument = (part.strip() for part in parameter.partition("="))
+            if name.lower() == "time":
+                at = _clock(argument)
         if not equals or "-" not in span:
             raise MalformedError(f"Range {value[:80]!r} is not a span such as npt=0- or clock=20260131T120000Z-")
         first, _, last = (part.strip() for part in span.partition("-"))
         match unit.strip().lower():
             case "npt":
-                return cls(start=_npt(first), end=_npt(last))
+                return cls(start=_npt(first), end=_npt(last), at=at)
             case "clock":
-                return cls(start=_clock(first), end=_clock(last))
+                return cls(start=_clock(first), end=_clock(last), at=at)
         raise MalformedError(f"Range counts in {unit[:20]!r}; npt and clock are understood")
 
     def serialise(self) -> str:
         """The header's value."""
+        when = "" if self.at is None else f";time={_write_clock(self.at)}"
         if isinstance(self.start, datetime) or isinstance(self.end, datetime):
-            return f"clock={_write_clock(self.start)}-{_write_clock(self.end)}"
-        return f"npt={'now' if self.start is None else _seconds(self.start)}-{_seconds(self.end)}"
+            return f"clock={_write_clock(self.start)}-{_write_clock(self.end)}{when}"
+        return f"npt={'now' if self.start is None else _seconds(self.start)}-{_seconds(self.end)}{when}"
 
 
 def _seconds(value: datetime | float | None) -> str:
@@ -162,6 +171,14 @@ def _npt(value: str) -> float | None:
     if len(parts) > 3 or not 0 <= seconds < 1e9:  # noqa: PLR2004 - hours, minutes, seconds; and some 30 years
         raise MalformedError(f"Range has {value[:40]!r} where seconds or h:mm:ss stand")
     return seconds
+
+
+def parse_clock(value: str) -> datetime:
+    """Read a UTC time such as 20260131T120000.5Z; raises `MalformedError`."""
+    moment = _clock(value)
+    if moment is None:
+        raise MalformedError("an empty time where one such as 20260131T120000.5Z stands")
+    return moment
 
 
 def _clock(value: str) -> datetime | None:
@@ -193,6 +210,38 @@ def parse_number(name: str, value: str) -> float | None:
     if not re.fullmatch(r"\s*-?\d{1,4}(\.\d{0,6})?\s*", value):
         raise MalformedError(f"{name} is {value[:40]!r} instead of a number such as 1.0")
     return float(value)
+
+
+# --- Rate-Control, Frames (ONVIF Streaming Specification, 6.4 and 6.5) -----------------------------------------------
+
+MAX_INTERVAL_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaying:
+    """How recorded video is to be sent."""
+
+    paced: bool = True
+    """Rate-Control: by the server's clock; else as fast as the client reads."""
+    key_frames: bool = False
+    """Frames: intra."""
+    interval_us: int = 0
+    """Between two key frames, at least."""
+
+    @classmethod
+    def parse(cls, rate_control: str, frames: str) -> Self:
+        """Read both headers; empty ones are absent. `Frames: predicted` is what is sent anyway."""
+        kind, _, interval = (part.strip() for part in frames.lower().partition("/"))
+        if rate_control.strip().lower() not in ("", "yes", "no"):
+            raise MalformedError(f"Rate-Control is {rate_control[:40]!r} instead of yes or no")
+        if kind not in ("", "all", "predicted", "intra") or not (
+            not interval or (interval.isascii() and interval.isdigit())
+        ):
+            raise MalformedError(f"Frames is {frames[:40]!r} instead of intra, intra/1000 or predicted")
+        milliseconds = min(int(interval[:9] or "0"), MAX_INTERVAL_MS)
+        return cls(
+            paced=rate_control.strip().lower() != "no", key_frames=kind == "intra", interval_us=1000 * milliseconds
+        )
 
 
 # --- RTP-Info (12.33) ---------------------------------------------------------------------------------------------

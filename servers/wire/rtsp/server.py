@@ -6,15 +6,17 @@ and write what `data_to_send` returns after every step. What needs no decision i
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from servers.wire.rtsp.errors import LocalProtocolError, MalformedError, RemoteProtocolError
-from servers.wire.rtsp.headers import DEFAULT_SESSION_TIMEOUT_S, Range, Session, Transport, parse_number
+from servers.wire.rtsp.headers import DEFAULT_SESSION_TIMEOUT_S, Range, Replaying, Session, Transport, parse_number
 from servers.wire.rtsp.messages import Headers, Request, Response
 from servers.wire.rtsp.parser import MAX_CLIENT_FRAME, Frames, Parser
 from servers.wire.rtsp.uri import StreamUri
 
+KNOWN_OPTIONS = frozenset({"onvif-replay"})
+"""What Require may name (RFC 2326, 12.32): the RTP header extension of ONVIF's replay."""
 MAX_TRACKS = 128
 """Tracks of a stream: two channels each, numbered by one byte."""
 
@@ -56,6 +58,9 @@ class Played(Asked):
     range: Range | None = None
     scale: float | None = None
     speed: float | None = None
+    replaying: Replaying = field(default_factory=Replaying)
+    extension: bool = False
+    """Whether this session has asked for `onvif-replay`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +110,7 @@ class ServerConnection:
         self._parser = Parser(max_frame=MAX_CLIENT_FRAME)
         self._asked: Asked | None = None
         self._next_state = State.INIT
+        self._extension = False
         self._out: deque[bytes] = deque()
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
@@ -145,6 +151,7 @@ class ServerConnection:
                 fields.insert(0, ("Transport", asked.transport.serialise()))
             elif isinstance(asked, TornDown):
                 self.tracks = frozenset()
+                self._extension = False
             if not isinstance(asked, Described):
                 fields.insert(0, ("Session", self.session.serialise() if isinstance(asked, SetUp) else self.session.id))
             self.state = self._next_state
@@ -155,6 +162,13 @@ class ServerConnection:
         if self.state is not State.PLAYING:
             raise LocalProtocolError(f"no frame may be sent in state {self.state.value}")
         self._out.append(frame)
+
+    def played_out(self) -> None:
+        """The range has been sent to its end: the session is ready for another PLAY (RFC 2326, A.2)."""
+        if self.state is State.PLAYING:
+            self.state = State.READY
+            if self._next_state is State.PLAYING and not isinstance(self._asked, Played):
+                self._next_state = State.READY
 
     def close(self) -> None:
         """Nothing more will be read or answered."""
@@ -187,6 +201,8 @@ class ServerConnection:
         session = request.headers.get("Session").split(";")[0].strip()
         if method not in METHODS:
             self._answer(request, 501, [("Public", PUBLIC)])
+        elif unknown := [name for name in _options(request) if name not in KNOWN_OPTIONS]:
+            self._answer(request, 551, [("Unsupported", ", ".join(unknown))])
         elif session and (session != self.session.id or self.state is State.INIT):
             self._answer(request, 454)
         elif method == "OPTIONS":
@@ -203,6 +219,9 @@ class ServerConnection:
 
     def _ask(self, request: Request, uri: StreamUri) -> Asked | None:
         event, self._next_state = TRANSITIONS[self.state, request.method]
+        # Asked for with SETUP or PLAY, it holds for the session: clients do either.
+        if event in (SetUp, Played) and "onvif-replay" in _options(request):
+            self._extension = True
         if event is SetUp:
             transport = _choose(request.headers.get("Transport"), uri.track or 0)
             if transport is None:
@@ -217,6 +236,8 @@ class ServerConnection:
                 range=Range.parse(value) if value else None,
                 scale=parse_number("Scale", request.headers.get("Scale")),
                 speed=parse_number("Speed", request.headers.get("Speed")),
+                replaying=Replaying.parse(request.headers.get("Rate-Control"), request.headers.get("Frames")),
+                extension=self._extension,
             )
         return event(request=request, uri=uri)
 
@@ -231,6 +252,11 @@ class ServerConnection:
         self.error = error
         self._answer(None, error.status, [("Connection", "close")])
         self.close()
+
+
+def _options(request: Request) -> list[str]:
+    said = ",".join(request.headers.all("Require"))
+    return [name.strip().lower() for name in said.split(",") if name.strip()]
 
 
 def _choose(offers: str, track: int) -> Transport | None:

@@ -7,7 +7,7 @@ import pytest
 from broker.model import messages as m
 from broker.model.resources import User
 from broker.trust.identity import Identity
-from servers.dvrserver.streams import Streams
+from servers.dvrserver.streams import Streams, StreamUser
 from servers.net.errors import ForbiddenError, NotFoundError, UnauthorisedError
 from servers.net.rtsp_server import StreamRequest
 from servers.wire.rtsp.auth_headers import Authorization, Challenge
@@ -19,7 +19,18 @@ DOOR = "/camera/door/main"
 
 @pytest.fixture
 def streams(site):
-    return Streams(checker=site.checker, replica=site.replica, identity=site.identity, find=lambda _id, _stream: None)
+    return make(site)
+
+
+def make(site, *, find=lambda _id, _stream: None, identity=None, archive=None):
+    return Streams(
+        checker=site.checker,
+        replica=site.replica,
+        identity=identity or site.identity,
+        find=find,
+        archive=archive,
+        recorded=lambda _id, _stream: False,
+    )
 
 
 def request(path=DOOR, *, ticket="", authorization="", tls=False):
@@ -108,7 +119,7 @@ async def test_a_new_stream_secret_makes_the_old_one_void(streams, site):
 
 async def test_a_secret_sealed_to_another_node_opens_nothing(site, tmp_path):
     other = Identity.load_or_create(tmp_path / "other.json", "node-1", site.identity.role)
-    streams = Streams(checker=site.checker, replica=site.replica, identity=other, find=lambda _id, _stream: None)
+    streams = make(site, identity=other)
     chosen = strongest(await challenged(streams))
     await challenged(streams, authorization=digest(chosen, "guard", site.secret))
 
@@ -140,10 +151,8 @@ async def test_garbage_for_credentials_is_a_refusal_with_challenges(streams):
 
 async def test_somebody_who_asks_for_a_camera_that_is_just_connecting_waits_for_its_first_picture(site):
     picture = SimpleNamespace(running=asyncio.Event(), live=SimpleNamespace(formats=("video",)), problem="")
-    streams = Streams(
-        checker=site.checker, replica=site.replica, identity=site.identity, find=lambda _id, _stream: picture
-    )
-    asked = asyncio.create_task(streams.describe(DOOR, {}, None))
+    streams = make(site, find=lambda _id, _stream: picture)
+    asked = asyncio.create_task(streams.describe(DOOR, {}, StreamUser("guard", "door", purpose="live")))
     await asyncio.sleep(0)
     assert not asked.done()
     picture.running.set()

@@ -107,7 +107,12 @@ RANGES = [
         Range(start=moment(2026, 1, 31, 12, 0, 0, us=250_000), end=moment(2026, 1, 31, 12, 0, 1)),
         None,
     ),
-    ("a time= behind", "npt=0-;time=20260131T120000Z", Range(start=0.0), "npt=0-"),
+    (
+        "a time= behind",
+        "npt=0-;time=20260131T120000Z",
+        Range(start=0.0, at=datetime(2026, 1, 31, 12, tzinfo=UTC)),
+        "npt=0-;time=20260131T120000Z",
+    ),
 ]
 
 
