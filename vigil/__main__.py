@@ -28,6 +28,7 @@ PARTS = (
     Part("flower",         "workers.command:flower",          "The dashboard of workers and tasks (5555)"),
     Part("simulator",      "clients.simulator.command:app",   "Simulated cameras (8554, 8555)"),
     Part("sm",             "clients.cli.sm:app",              "Administer a site"),
+    Part("system-manager", "clients.system_manager.command:main", "System Manager: administer a site in a window"),
     Part("alarms",         "clients.cli.alarms:app",          "List and acknowledge alarms"),
     Part("dead-letters",   "broker.dead_letters:app",         "List, show, replay or drop unhandled messages"),
     Part("local-services", "vigil.local_services:beside",    "Run a command beside RabbitMQ and PostgreSQL"),

@@ -98,6 +98,11 @@ class Session(QObject):
         profile = self.signed_in.profile if self.signed_in else None
         return profile is not None and Right.ADMINISTER in profile.rights
 
+    @property
+    def client(self) -> AsyncClient | None:
+        """The SDK of who has signed in, for coroutines that run in `background`; none while nobody has."""
+        return self._client
+
     # --- asking ---------------------------------------------------------------------------------------------------
 
     def ask(

@@ -12,8 +12,8 @@ from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
 from PySide6.QtWidgets import QApplication, QWidget
 
 Scheme = Literal["system", "light", "dark"]
-TEXT_PX = 14
-"""Of text at 96 dots an inch; everything else follows from it."""
+TEXT_PT = 10.5
+"""Of text: 14 pixels at 96 dots an inch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def colours_of(widget: QWidget) -> Colours:
 
 def _font() -> QFont:
     font = QFontDatabase.systemFont(QFontDatabase.SystemFont.GeneralFont)
-    font.setPixelSize(TEXT_PX)
+    font.setPointSizeF(TEXT_PT)
     return font
 
 
@@ -157,15 +157,15 @@ def palette(colours: Colours) -> QPalette:
 def style_sheet(c: Colours) -> str:
     """The one style sheet. Classes of labels and buttons are the dynamic property `kind`."""
     return f"""
-QWidget {{ font-size: {TEXT_PX}px; color: {c.text}; }}
+QWidget {{ font-size: {TEXT_PT}pt; color: {c.text}; }}
 QMainWindow, QDialog {{ background: {c.ground}; }}
 QToolTip {{ background: {c.surface}; color: {c.text}; border: 1px solid {c.edge}; padding: 4px; }}
-QLabel[kind="title"] {{ font-size: 20px; font-weight: 600; }}
-QLabel[kind="section"] {{ font-size: 15px; font-weight: 600; }}
-QLabel[kind="help"] {{ color: {c.muted}; font-size: 13px; }}
-QLabel[kind="error"] {{ color: {c.bad}; font-size: 13px; }}
+QLabel[kind="title"] {{ font-size: 15pt; font-weight: 600; }}
+QLabel[kind="section"] {{ font-size: 11.5pt; font-weight: 600; }}
+QLabel[kind="help"] {{ color: {c.muted}; font-size: 9.75pt; }}
+QLabel[kind="error"] {{ color: {c.bad}; font-size: 9.75pt; }}
 QLabel[kind="good"] {{ color: {c.good}; }}
-QLabel[kind="fingerprint"] {{ font-family: "DejaVu Sans Mono", monospace; font-size: 13px; }}
+QLabel[kind="fingerprint"] {{ font-family: "DejaVu Sans Mono", monospace; font-size: 9.75pt; }}
 QFrame[kind="panel"] {{ background: {c.surface}; border: 1px solid {c.line}; border-radius: 6px; }}
 QFrame[kind="bad"] {{ background: {c.bad_ground}; border: 1px solid {c.bad}; border-radius: 6px; }}
 QFrame[kind="warning"] {{ background: {c.warning_ground}; border: 1px solid {c.warning}; border-radius: 6px; }}

@@ -78,9 +78,17 @@ def acknowledge(event_id: str) -> Call[None]:
     return Call(method="POST", path=f"/alarm-events/{event_id}/acknowledge", read=nothing)
 
 
-def audit(*, before: Instant | None = None, limit: int = 100) -> Call[tuple[AuditRecord, ...]]:
-    """The audit trail, newest first."""
-    query = _query(before=before, limit=limit)
+def audit(
+    *,
+    before: Instant | None = None,
+    before_id: int | None = None,
+    user_id: str | None = None,
+    kind: str | None = None,
+    object_id: str | None = None,
+    limit: int = 100,
+) -> Call[tuple[AuditRecord, ...]]:
+    """The audit trail, newest first; `before_id` gives the page after the record of that id."""
+    query = _query(before=before, before_id=before_id, user_id=user_id, kind=kind, object_id=object_id, limit=limit)
     read = value_of(Items[AuditRecord])
     return Call(method="GET", path="/audit", query=query, read=lambda r: read(r).items)
 

@@ -21,6 +21,7 @@ router = APIRouter()
 
 Limit = Annotated[int, Query(ge=1, le=500)]
 Before = Annotated[str | None, Query(description="A time, e.g. 2026-01-31T12:00:00Z, or the id of an alarm event.")]
+BeforeId = Annotated[int | None, Query(ge=1, description="The id of a record: those before it. Pages never overlap.")]
 TIME: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
@@ -59,13 +60,26 @@ def acknowledge(event_id: str, caller: SignedIn, using: Using, request: HTTPConn
 
 @router.get("/audit", operation_id="list_audit", tags=["logs"])
 def list_audit(
-    _caller: Administrator, using: Using, before: Instant | None = None, limit: Limit = 100
+    _caller: Administrator,
+    using: Using,
+    before: Instant | None = None,
+    limit: Limit = 100,
+    *,
+    before_id: BeforeId = None,
+    user_id: str | None = None,
+    kind: str | None = None,
+    object_id: str | None = None,
 ) -> Items[AuditRecord]:
-    """The audit trail, newest first."""
+    """The audit trail, newest first; of one user, kind or object where they are named."""
     columns = [column for column in audit.c if column.name != "digest"]
     query = sa.select(*columns).order_by(audit.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(audit.c.at < before)
+    if before_id is not None:
+        query = query.where(audit.c.id < before_id)
+    for column, wanted in ((audit.c.user_id, user_id), (audit.c.kind, kind), (audit.c.object_id, object_id)):
+        if wanted:
+            query = query.where(column == wanted)
     with using.store.read() as connection:
         return Items(items=[AuditRecord(**row) for row in connection.execute(query).mappings()])
 

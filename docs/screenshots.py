@@ -1,0 +1,208 @@
+"""Take the pictures of docs/pictures anew, from the real applications at a real site.
+
+    python docs/screenshots.py [system-manager …]
+
+A site with simulated cameras starts underneath. One function per application takes its pictures, each twice: light and
+dark. Without names, all applications have their turn.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+if TYPE_CHECKING:
+    from PySide6.QtWidgets import QWidget
+
+    from vigil.smoke import StartedSite
+
+PICTURES = Path(__file__).parent / "pictures"
+SCHEMES = ("light", "dark")
+PATIENCE_S = 40.0
+QUICK = {
+    "VIGIL_SIMULATOR__WIDTH": "1280",
+    "VIGIL_SIMULATOR__HEIGHT": "720",
+    "VIGIL_SIMULATOR__FPS": "15",
+    "VIGIL_SIMULATOR__KBPS": "1500",
+    "VIGIL_SIMULATOR__CLIPS_DIR": str(Path("var/screenshots-clips").absolute()),
+    "VIGIL_LOG__LEVEL": "warning",
+}
+
+
+def until(condition: Callable[[], Any], what: str) -> None:
+    """Serve the GUI until it is true."""
+    from PySide6.QtWidgets import QApplication
+
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > end:
+            raise SystemExit(f"waited in vain for {what}")
+        QApplication.processEvents()
+        time.sleep(0.02)
+
+
+def settle(seconds: float = 0.3) -> None:
+    """Let layouts and pictures come to rest."""
+    from PySide6.QtWidgets import QApplication
+
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        QApplication.processEvents()
+        time.sleep(0.01)
+
+
+def save(widget: "QWidget", name: str) -> None:
+    """Write what a widget shows."""
+    settle()
+    PICTURES.mkdir(exist_ok=True)
+    path = PICTURES / f"{name}.png"
+    widget.grab().save(str(path), "PNG", 0)  # type: ignore[call-overload] # the stub wants bytes for the format
+    sys.stdout.write(f"{path.relative_to(Path.cwd())}  {path.stat().st_size // 1000} kB\n")
+
+
+def system_manager(site: "StartedSite") -> None:
+    """System Manager, view by view."""
+    from PySide6.QtWidgets import QApplication
+
+    from broker.model.resources import Profile, Right
+    from clients.desktop.application import Application
+    from clients.desktop.sites import Sites
+    from clients.desktop.session import Link
+    from clients.sdk import Client
+    from clients.system_manager.window import TITLE, MainWindow
+
+    os.environ["VIGIL_SMSERVER_URL"] = site.target.api_url
+    folder = Path(tempfile.mkdtemp())
+    application = Application(TITLE, MainWindow, needs=Right.ADMINISTER, sites=Sites(folder / "desktop.json"))
+    application.start()
+    sign_in = application.sign_in
+    sign_in.address.setEditText("127.0.0.1:9")
+    sign_in.user.setText("admin")
+    sign_in.password.setText("not this one")
+    sign_in.submit()
+    until(lambda: sign_in.complaint, "a complaint")
+    for scheme in SCHEMES:
+        application.choose_scheme(scheme)
+        sign_in.adjustSize()
+        save(sign_in, f"sign-in-{scheme}")
+    sign_in.address.setEditText(site.target.api_url.removeprefix("http://"))
+    sign_in.password.setText(site.target.password)
+    sign_in.submit()
+    until(lambda: application.window is not None, "the main window")
+    window = application.window
+    assert isinstance(window, MainWindow)
+    window.resize(1280, 800)
+    until(lambda: window.site.loaded and application.session.standing.link is Link.CONNECTED, "the site")
+    until(lambda: window.site.health("camera", "camera-1").level == "good", "a running camera")
+
+    def both(name: str) -> None:
+        for scheme in SCHEMES:
+            application.choose_scheme(scheme)
+            save(window, f"system-manager-{name}-{scheme}")
+
+    both("servers")
+    window.go(("camera", ""))
+    both("cameras")
+    window.go(("camera", "camera-1"))
+    page: Any = window.page
+    until(lambda: not page.busy and page.values["id"], "the camera")
+    page.panel.main_button.click()
+    until(lambda: page.panel.main_button.isEnabled(), "the probe")
+    area = page.tabs.widget(0)
+    area.verticalScrollBar().setValue(area.verticalScrollBar().maximum())
+    both("camera")
+    page.tabs.setCurrentIndex(2)
+    until(lambda: page.surface.frame is not None, "a live picture")
+    area = page.tabs.widget(2)
+    settle(0.5)
+    area.verticalScrollBar().setValue(area.verticalScrollBar().maximum())
+    page.surface.show_mask(16, 12, {*range(16), *range(16, 20), *range(28, 32)})
+    page.surface.painted_mask.emit()
+    both("mask")
+    page.revert()
+    until(lambda: not page.busy and not page.dirty, "the camera as it was")
+    window.go(("alarm", "entrance-motion"))
+    page = window.page
+    until(lambda: not page.busy and page.values["id"], "the alarm")
+    both("alarm")
+    page.tabs.setCurrentIndex(1)
+    both("actions")
+    page.tabs.setCurrentIndex(2)
+    page.editor("calendar")._working()  # noqa: SLF001 - as its button does it
+    both("calendar")
+    with Client(site.target.api_url) as client:
+        client.sign_in(site.target.user, site.target.password)
+        client.profiles.add(
+            Profile(
+                id="guards",
+                name="Guards",
+                rights=frozenset({Right.LIVE, Right.ACKNOWLEDGE}),
+                camera_ids=frozenset({"camera-1"}),
+                alarm_ids=frozenset({"entrance-motion"}),
+            )
+        )
+        alarm = client.alarms.get("entrance-motion")
+        client.alarms.replace(alarm.model_copy(update={"name": "Somebody at the entrance"}))
+    page.save()
+    until(lambda: page.dialog is not None, "the conflict")
+    for scheme in SCHEMES:
+        application.choose_scheme(scheme)
+        save(page.dialog, f"system-manager-conflict-{scheme}")
+    page.dialog.discard.click()
+    until(lambda: not page.busy and not page.dirty, "the alarm as it is")
+    window.go(("profile", "guards"))
+    page = window.page
+    until(lambda: not page.busy and page.values["id"], "the profile")
+    both("profile")
+    page.ask_remove()
+    save(page.dialog, "system-manager-remove-dark")
+    page.dialog.reject()
+    window.add("user")
+    page = window.page
+    page.editor("id").line.setText("Olga!")
+    page.save()
+    both("user")
+    page.load()
+    window.go(("log", "audit"))
+    logs: Any = window.page
+    until(lambda: logs.records, "the audit trail")
+    changed = next(at for at, record in enumerate(logs.records) if record.action == "change")
+    logs.table.selectRow(changed)
+    both("audit")
+    window.go(("log", "health"))
+    logs = window.page
+    until(lambda: logs.records, "health events")
+    both("health")
+    window.go(("log", "states"))
+    both("processes")
+    application.close()
+    QApplication.processEvents()
+
+
+APPLICATIONS: dict[str, Callable[["StartedSite"], None]] = {"system-manager": system_manager}
+
+
+def main() -> int:
+    """Take the pictures of the applications named, or of all."""
+    from vigil.smoke import started_site
+
+    names = sys.argv[1:] or list(APPLICATIONS)
+    if unknown := set(names) - set(APPLICATIONS):
+        sys.stderr.write(f"no such application: {', '.join(sorted(unknown))}; there are {', '.join(APPLICATIONS)}\n")
+        return 2
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vigil-screenshots-")))
+        site = started_site(stack, folder, "memory", cameras=4, **QUICK)
+        for name in names:
+            APPLICATIONS[name](site)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
