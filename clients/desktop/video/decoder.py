@@ -131,7 +131,7 @@ def _h264() -> VideoCodecContext:
     return codec
 
 
-def _packet(unit: AccessUnit) -> Packet[Stream]:
+def _packet(unit: AccessUnit) -> "Packet[Stream]":
     packet: Packet[Stream] = Packet(annex_b(unit.data))
     packet.pts, packet.time_base = moment_us(unit), _MICROSECONDS
     return packet
