@@ -29,7 +29,19 @@ from clients.sdk.errors import (
     UnreachableError,
 )
 from clients.sdk.events import Event
-from clients.sdk.values import Me, Segment, SignedIn, Span, StreamSecret, StreamTicket, Versioned
+from clients.sdk.values import (
+    AudioFound,
+    Me,
+    MotionSeen,
+    ProbeFound,
+    Segment,
+    SignedIn,
+    Span,
+    StreamSecret,
+    StreamTicket,
+    Versioned,
+    VideoFound,
+)
 
 __all__ = [
     "Acknowledged",
@@ -37,6 +49,7 @@ __all__ = [
     "AlarmEvent",
     "AsyncClient",
     "AsyncNode",
+    "AudioFound",
     "AuditRecord",
     "ChangedMeanwhileError",
     "Client",
@@ -47,10 +60,12 @@ __all__ = [
     "InvalidError",
     "Layout",
     "Me",
+    "MotionSeen",
     "Node",
     "NotAllowedError",
     "NotFoundError",
     "NotSignedInError",
+    "ProbeFound",
     "ProblemError",
     "SdkError",
     "Segment",
@@ -64,4 +79,5 @@ __all__ = [
     "UnexpectedAnswerError",
     "UnreachableError",
     "Versioned",
+    "VideoFound",
 ]

@@ -143,6 +143,8 @@ class AsyncNode:
     state = asked_async(node_calls.state)
     timeline = asked_async(node_calls.timeline)
     snapshot = asked_async(node_calls.snapshot)
+    motion = asked_async(node_calls.motion)
+    probe = asked_async(node_calls.probe)
     segments = asked_async(node_calls.segments)
 
     async def download(self, camera_id: str, segment_id: str, target: Path) -> int:

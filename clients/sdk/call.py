@@ -29,6 +29,8 @@ class Call(Generic[T]):
     """Whether the user's access token goes with it."""
     base: str = ""
     """The server's address; SMServer's when empty."""
+    timeout_s: float | None = None
+    """Silence that is borne; the client's own when none."""
 
     def answer(self, response: httpx.Response) -> T:
         """The value in the answer, or its problem as an error."""

@@ -127,6 +127,8 @@ class Node:
     state = asked(node_calls.state)
     timeline = asked(node_calls.timeline)
     snapshot = asked(node_calls.snapshot)
+    motion = asked(node_calls.motion)
+    probe = asked(node_calls.probe)
     segments = asked(node_calls.segments)
 
     def download(self, camera_id: str, segment_id: str, target: Path) -> int:

@@ -3,7 +3,10 @@
 from broker.model.base import Instant
 from broker.model.messages import NodeStateReported
 from clients.sdk.call import Call, content, value_of
-from clients.sdk.values import Items, Segment, Span, Timeline
+from clients.sdk.values import Items, MotionSeen, ProbeFound, Segment, Span, Timeline
+
+PROBE_S = 40.0
+"""A node probes two addresses at a time and may be asked by several people."""
 
 
 def state() -> Call[NodeStateReported]:
@@ -25,6 +28,22 @@ def snapshot(camera_id: str, at: Instant | None = None) -> Call[bytes]:
     """A JPEG picture, of now or of the moment given."""
     query = {} if at is None else {"at": at.isoformat()}
     return Call(method="GET", path=f"/cameras/{camera_id}/snapshot", query=query, read=content)
+
+
+def motion(camera_id: str) -> Call[MotionSeen]:
+    """Where the picture moves now, cell by cell."""
+    return Call(method="GET", path=f"/cameras/{camera_id}/motion", read=value_of(MotionSeen))
+
+
+def probe(
+    url: str, *, username: str = "", password: str | None = None, camera_id: str | None = None
+) -> Call[ProbeFound]:
+    """Have the node dial an address for a few seconds and say what it is; for administrators.
+
+    Without a password the one kept for `camera_id` is used, for an address on that camera's host and port only.
+    """
+    body = {"url": url, "username": username, "password": password, "camera_id": camera_id}
+    return Call(method="POST", path="/probe", body=body, read=value_of(ProbeFound), timeout_s=PROBE_S)
 
 
 def segments(camera_id: str, start: Instant, end: Instant, stream: str = "main") -> Call[tuple[Segment, ...]]:

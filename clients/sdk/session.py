@@ -1,6 +1,7 @@
 """What a client remembers of its session. No I/O: both clients keep one."""
 
 import time
+from typing import Any
 
 import httpx
 
@@ -17,7 +18,7 @@ class Session:
 
     def __init__(self, url: str, timeout_s: float) -> None:
         self.url = url.rstrip("/")
-        self._extensions = {"timeout": httpx.Timeout(timeout_s).as_dict()}
+        self._extensions = _timeout(timeout_s)
         self.access_token = ""
         self.refresh_token = ""
         self._renew_at = 0.0
@@ -51,12 +52,16 @@ class Session:
             params=dict(call.query) or None,
             headers=headers,
             json=call.body,
-            extensions=self._extensions,
+            extensions=self._extensions if call.timeout_s is None else _timeout(call.timeout_s),
         )
 
     def events_url(self) -> str:
         """Where the event stream is."""
         return "ws" + self.url.removeprefix("http") + API + "/events"
+
+
+def _timeout(seconds: float) -> dict[str, Any]:
+    return {"timeout": httpx.Timeout(seconds).as_dict()}
 
 
 def token_of(request: httpx.Request) -> str:

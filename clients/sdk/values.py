@@ -5,7 +5,7 @@ Times are aware. Unknown fields of newer servers are ignored when these are read
 
 from typing import Generic, NamedTuple, TypeVar
 
-from pydantic import Field
+from pydantic import Base64Bytes, Field
 
 from broker.model.base import Instant, Value
 from broker.model.resources import Alarm, Camera, Profile, Server, User
@@ -63,6 +63,42 @@ class Span(Value):
     end: Instant
     stream: str = ""
     protected: bool = False
+
+
+class VideoFound(Value):
+    """The pictures that came from a probed address."""
+
+    codec: str
+    width: int
+    height: int
+    fps: float | None = None
+
+
+class AudioFound(Value):
+    """The sound that a probed address offers."""
+
+    codec: str
+    sample_rate: int
+    channels: int
+
+
+class ProbeFound(Value):
+    """What an address is, or what is wrong with it."""
+
+    problem: str = Field("", description="What is wrong and how to mend it, in a sentence; empty when pictures come.")
+    video: VideoFound | None = None
+    audio: AudioFound | None = None
+    kbps: float | None = None
+    snapshot: Base64Bytes = Field(b"", repr=False, description="A JPEG of the first key frame.")
+
+
+class MotionSeen(Value):
+    """What the motion detector saw when it last looked."""
+
+    active: bool
+    columns: int
+    rows: int
+    cells: tuple[int, ...] = ()
 
 
 class Segment(Value):

@@ -78,6 +78,21 @@ class Cameras:
         """This node's cameras by id."""
         return {camera_id: kept.camera for camera_id, kept in self._kept.items()}
 
+    def credentials(self, camera_id: str) -> tuple[Camera, str] | None:
+        """A camera of this node and its password; none where there is neither."""
+        kept = self._kept.get(camera_id)
+        if kept is None:
+            return None
+        try:
+            return kept.camera, password_of(kept.camera, self._replica, self._identity)
+        except MissingSecretError:
+            return None
+
+    def motion(self, camera_id: str) -> tuple[Camera, bool, tuple[int, ...]] | None:
+        """A camera of this node, whether it is in motion, and the cells that moved when it was last looked at."""
+        kept = self._kept.get(camera_id)
+        return None if kept is None else (kept.camera, *self._motion.seen(camera_id))
+
     def captures(self) -> Iterator[Capture]:
         """All connections."""
         for kept in self._kept.values():

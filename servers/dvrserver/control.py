@@ -7,18 +7,32 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
+from pydantic import Field
 
 from broker.model.base import Instant, Value, Word
 from broker.model.messages import CameraState, NodeStateReported
-from broker.model.resources import Right, ServerRole
-from broker.process import Health
+from broker.model.resources import Camera, Right, ServerRole
+from broker.process import Health, logger
+from broker.trust.errors import EgressRefusedError
 from servers.dvrserver.archive import OrderConflictError, SegmentFile
 from servers.dvrserver.byte_ranges import UnsatisfiableError, parse_range
 from servers.dvrserver.footage import Footage
 from servers.dvrserver.instants import instant, micros
 from servers.dvrserver.orders import Order, OrderGiven, Orders, OrderWanted
-from servers.net.policy import Caller, Policies, SignedIn, install_policies, public, require_policies, service
+from servers.dvrserver.probe import Probe, ProbeFound, ProbeWanted
+from servers.net.policy import (
+    Administrator,
+    Caller,
+    Policies,
+    SignedIn,
+    install_policies,
+    public,
+    require_policies,
+    service,
+)
 from servers.net.problems import PROBLEM_RESPONSES, Problem, install_problems
+
+log = logger(__name__)
 
 PREFIX = "/api/v1"
 MAX_SEGMENTS = 1000
@@ -50,6 +64,15 @@ class Segment(Value):
     url: str
 
 
+class MotionSeen(Value):
+    """What the motion detector saw when it last looked."""
+
+    active: bool = Field(description="Whether the camera is in motion.")
+    columns: int = Field(description="Cells from left to right.")
+    rows: int = Field(description="Cells from top to bottom.")
+    cells: tuple[int, ...] = Field(description="Numbers of the cells that moved, row by row from the top left, from 0.")
+
+
 class Segments(Value):
     """Files, oldest first."""
 
@@ -73,6 +96,9 @@ class Parts:
     """Whether this node captures, or has footage of, a camera."""
     footage: Footage
     orders: Orders
+    probe: Probe
+    motion: Callable[[str], tuple[Camera, bool, tuple[int, ...]] | None]
+    """A camera of this node, whether it is in motion, and the cells that moved."""
     health: Health
 
 
@@ -102,6 +128,7 @@ def make_app(policies: Policies, parts: Parts) -> FastAPI:
     install_problems(app)
     install_policies(app, policies)
     _about_the_node(app, parts)
+    _about_motion(app, parts)
     _about_footage(app, parts)
     _about_media(app, parts)
     _about_orders(app, parts)
@@ -121,9 +148,31 @@ def _about_the_node(app: FastAPI, parts: Parts) -> None:
         now = parts.state()
         return now.model_copy(update={"cameras": _seen(caller, now.cameras)})
 
+    @app.post(f"{PREFIX}/probe")
+    async def probe(caller: Administrator, wanted: ProbeWanted) -> ProbeFound:
+        """Dial an address for a few seconds and say what it is: codecs, size, rate, a picture; or what is wrong."""
+        log.info("address is probed", user_id=caller.id, url=wanted.url)
+        try:
+            return await parts.probe.look(wanted)
+        except EgressRefusedError as error:
+            raise Problem(422, "A field is wrong", f"{error.field}: {error.why}", error.field, error.remedy) from error
+
 
 def _seen(caller: Caller, cameras: tuple[CameraState, ...]) -> tuple[CameraState, ...]:
     return tuple(camera for camera in cameras if caller.access and caller.access.camera(camera.camera_id))
+
+
+def _about_motion(app: FastAPI, parts: Parts) -> None:
+    @app.get(f"{PREFIX}/cameras/{{camera_id}}/motion")
+    async def motion(caller: SignedIn, camera_id: Word) -> MotionSeen:
+        """Where the picture moves now, cell by cell; nothing while motion is not looked for."""
+        _may(parts, caller, camera_id, Right.LIVE)
+        seen = parts.motion(camera_id)
+        if seen is None:
+            raise Problem(404, detail=f"There is no camera {camera_id} here.")
+        camera, active, cells = seen
+        mask = camera.motion.mask
+        return MotionSeen(active=active, columns=mask.columns, rows=mask.rows, cells=cells)
 
 
 def _about_footage(app: FastAPI, parts: Parts) -> None:

@@ -28,6 +28,7 @@ from servers.dvrserver.configuration import Configuration, server_addresses
 from servers.dvrserver.footage import Footage
 from servers.dvrserver.motion import MotionPool
 from servers.dvrserver.orders import Orders
+from servers.dvrserver.probe import Probe
 from servers.dvrserver.reports import Reports
 from servers.dvrserver.sessions import follow_sessions
 from servers.dvrserver.settings import DVRServerSettings
@@ -152,7 +153,14 @@ class DVRServer:
         await streams.start()
         cameras.reconcile()  # pictures come while the control port is being set up
 
-        control = await self._open_control(stack, checker, replica, archive, motion)
+        control = await self._open_control(
+            stack,
+            checker,
+            replica,
+            footage=Footage(archive, motion, cameras.find),
+            archive=archive,
+            probe=Probe(egress, motion, cameras.credentials, settings.tls.ca),
+        )
         self.control_url = control.url.replace(own.host, self._advertised) if own.advertise_host else control.url
         scheme = "rtsps" if streams.tls else "rtsp"
         self.stream_url = f"{scheme}://{self._advertised}:{streams.port}"
@@ -187,7 +195,14 @@ class DVRServer:
         return f"[{host}]" if ":" in host else host
 
     async def _open_control(
-        self, stack: AsyncExitStack, checker: TokenChecker, replica: Replica, archive: Archive, motion: MotionPool
+        self,
+        stack: AsyncExitStack,
+        checker: TokenChecker,
+        replica: Replica,
+        *,
+        footage: Footage,
+        archive: Archive,
+        probe: Probe,
     ) -> "HttpServer":
         """The control port. FastAPI is loaded on a thread, so that pictures come meanwhile."""
         cameras, reports = self._cameras, self._reports
@@ -201,8 +216,10 @@ class DVRServer:
         parts = Parts(
             state=reports.state,
             exists=lambda camera_id: camera_id in cameras.configured(),
-            footage=Footage(archive, motion, cameras.find),
+            footage=footage,
             orders=Orders(archive),
+            probe=probe,
+            motion=cameras.motion,
             health=self._health,
         )
         own = self._settings.dvrserver

@@ -59,6 +59,7 @@ class _Camera:
     skipping: bool = True
     active: bool = False
     moved_us: int = 0
+    cells: tuple[int, ...] = ()
     crashes: list[float] = field(default_factory=list)
     given_up: bool = False
 
@@ -147,6 +148,11 @@ class MotionPool:
         camera = self._cameras.pop(camera_id, None)
         if camera is not None and not camera.given_up:
             self._leave(camera)
+
+    def seen(self, camera_id: str) -> tuple[bool, tuple[int, ...]]:
+        """Whether a camera is in motion, and the cells that moved when it was last looked at."""
+        camera = self._cameras.get(camera_id)
+        return (camera.active, camera.cells) if camera is not None and not camera.given_up else (False, ())
 
     def feed(self, camera_id: str, units: Sequence[AccessUnit], times_us: Sequence[int] | None = None) -> None:
         """Take pictures with the times that the capture clock gave them; none: their arrival. Never blocks.
@@ -324,6 +330,7 @@ class MotionPool:
         except struct.error as error:
             raise ValueError("an acknowledgement is damaged") from error
         camera.moved_us = max(camera.moved_us, state.moved_us)
+        camera.cells = state.cells
         if state.active != camera.active:
             camera.active = state.active
             self._on_motion(camera.id, state.active, state.at_us, state.cells)

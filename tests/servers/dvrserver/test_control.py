@@ -77,7 +77,7 @@ async def recorded(ask, count=1):
 
 
 def test_every_route_names_its_policy(site):
-    nothing = Parts(state=None, exists=None, footage=None, orders=None, health=Health("test"))
+    nothing = Parts(state=None, exists=None, footage=None, orders=None, probe=None, motion=None, health=Health("test"))
     app = make_app(Policies(site.checker, site.replica.access), nothing)
     policies = {path: policy for _, path, policy in policy_table(app)}
     assert policies["/api/v1/health"] == "public"
@@ -201,6 +201,19 @@ async def test_an_order_for_another_camera_under_the_same_id_is_a_conflict(order
     assert (await order("o1", **{**asked, "camera_id": "vault"})).status_code == 409
     assert (await order("o2", **{**asked, "camera_id": "nowhere"})).status_code == 404
     assert (await order("o3", **asked, end=asked["start"])).status_code == 422
+
+
+async def test_cells_in_motion_are_told_to_who_may_watch(ask, stand):
+    await recorded(ask)
+    still = (await ask("GET", "/cameras/door/motion")).json()
+    assert (still["columns"], still["rows"], still["active"]) == (16, 12, False)
+    stand.moving = True
+    async with asyncio.timeout(20):
+        while not (moving := (await ask("GET", "/cameras/door/motion")).json())["cells"]:  # noqa: ASYNC110 - a poll by HTTP
+            await asyncio.sleep(0.1)
+    assert set(moving["cells"]) <= set(range(16 * 12))
+    assert (await ask("GET", "/cameras/vault/motion")).status_code == 404
+    assert (await ask("GET", "/cameras/door/motion", user="clerk")).status_code == 403
 
 
 async def test_a_snapshot_of_now_is_a_jpeg_of_the_cameras_size(ask, node, until):
