@@ -66,14 +66,14 @@ def save(widget: "QWidget", name: str) -> None:
     sys.stdout.write(f"{path.relative_to(Path.cwd())}  {path.stat().st_size // 1000} kB\n")
 
 
-def system_manager(site: "StartedSite") -> None:
+def system_manager(site: "StartedSite") -> None:  # noqa: PLR0915 - a walk through the views, one after the other
     """System Manager, view by view."""
     from PySide6.QtWidgets import QApplication
 
     from broker.model.resources import Profile, Right
     from clients.desktop.application import Application
-    from clients.desktop.sites import Sites
     from clients.desktop.session import Link
+    from clients.desktop.sites import Sites
     from clients.sdk import Client
     from clients.system_manager.window import TITLE, MainWindow
 
@@ -113,7 +113,7 @@ def system_manager(site: "StartedSite") -> None:
     page: Any = window.page
     until(lambda: not page.busy and page.values["id"], "the camera")
     page.panel.main_button.click()
-    until(lambda: page.panel.main_button.isEnabled(), "the probe")
+    until(page.panel.main_button.isEnabled, "the probe")
     area = page.tabs.widget(0)
     area.verticalScrollBar().setValue(area.verticalScrollBar().maximum())
     both("camera")
