@@ -1,47 +1,57 @@
-// The bar on top: arrangement, pages, connection, theme, user.
+// The bar on top: arrangement, layouts, connection, theme, user.
 import { html } from './html.js';
-import { Auto, Back, Cells, Mark, Moon, Next, Sun } from './icons.js';
+import { Auto, Bell, Cells, Mark, Moon, Sun } from './icons.js';
+import { LayoutMenu } from './layout_menu.js';
 import * as state from './state.js';
+import * as view from './view.js';
 
 const THEMES = { auto: ['light', Auto, 'as the system'], light: ['dark', Sun, 'light'], dark: ['auto', Moon, 'dark'] };
 
 function Arrangement() {
-  const current = state.single.value ? 1 : state.layout.value;
+  const current = view.alone.value !== null ? 1 : view.count.value;
   return html`
     <div class="group" role="group" aria-label="Arrangement">
-      ${[[1, '1 camera'], [4, '4 cameras'], [9, '9 cameras']].map(([count, words]) => html`
-        <button key=${count} aria-pressed=${current === count} title=${`${words} (key ${count})`}
-          aria-label=${`Show ${words}`} onClick=${() => state.arrange(count)}>
-          <${Cells[count]} />
-        </button>`)}
+      ${view.GRIDS.map((count) => {
+        const words = count === 1 ? '1 camera' : `${count} cameras`;
+        return html`
+          <button key=${count} aria-pressed=${current === count} title=${`${words} (key ${count})`}
+            aria-label=${`Show ${words}`} onClick=${() => view.arrange(count)}><${Cells[count]} /></button>`;
+      })}
     </div>`;
 }
 
-function Pages() {
-  if (state.single.value || state.pages.value < 2) return null;
-  const at = Math.min(state.page.value, state.pages.value - 1);
-  const turn = (by) => { state.page.value = (at + by + state.pages.value) % state.pages.value; };
+export function ThemeButton({ words = false }) {
+  const [next, Icon, meaning] = THEMES[state.theme.value] ?? THEMES.auto;
   return html`
-    <div class="group" role="group" aria-label="Pages">
-      <button aria-label="Previous page" onClick=${() => turn(-1)}><${Back} /></button>
-      <span class="count">${at + 1} of ${state.pages.value}</span>
-      <button aria-label="Next page" onClick=${() => turn(1)}><${Next} /></button>
-    </div>`;
+    <button class=${words ? '' : 'quiet'} title=${`Colours: ${meaning}`} aria-label=${`Colours: ${meaning}. Change to ${next}`}
+      onClick=${() => state.chooseTheme(next)}><${Icon} />${words && html`<span>Colours: ${meaning}</span>`}</button>`;
+}
+
+export function PopupButton({ words = false }) {
+  const on = state.popsUp.value;
+  const text = on ? 'Alarms open a window' : 'Alarms open no window';
+  return html`
+    <button class=${`${words ? '' : 'quiet'} ${on ? '' : 'off'}`} aria-pressed=${on} title=${text} aria-label=${text}
+      onClick=${() => state.choosePopups(!on)}><${Bell} />${words && html`<span>${text}</span>`}</button>`;
+}
+
+export function Connection() {
+  return html`
+    <span class=${`link ${state.online.value ? 'good' : 'bad'}`} role="status">
+      ${state.online.value ? 'Connected' : 'Connection lost'}
+    </span>`;
 }
 
 export function Header() {
-  const [next, Icon, meaning] = THEMES[state.theme.value] ?? THEMES.auto;
   return html`
-    <header>
-      <span class="brand"><${Mark} />Vigil</span>
+    <header class="bar">
+      <span class="brand"><${Mark} /><span>Vigil</span></span>
       <${Arrangement} />
-      <${Pages} />
+      <${LayoutMenu} />
       <span class="space"></span>
-      <span class=${`link ${state.online.value ? 'good' : 'bad'}`} role="status">
-        ${state.online.value ? 'Connected' : 'Connection lost'}
-      </span>
-      <button class="quiet" title=${`Colours: ${meaning}`} aria-label=${`Colours: ${meaning}. Change to ${next}`}
-        onClick=${() => state.chooseTheme(next)}><${Icon} /></button>
+      <${Connection} />
+      <${PopupButton} />
+      <${ThemeButton} />
       <span class="user">${state.me.value?.user.name}</span>
       <button class="quiet" onClick=${state.signOut}>Sign out</button>
     </header>`;

@@ -1,25 +1,28 @@
-// One live stream: fragmented MP4 over a WebSocket into MediaSource, kept close to the live edge.
+// One live stream, picture or sound: fragmented MP4 over a WebSocket into MediaSource, kept close to the live edge.
 import { ask, socketUrl } from './api.js';
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8_000;
 const TICK_MS = 250;
-const FAR_BEHIND_S = 1; // beyond this, jump
-const BEHIND_S = 0.25; // beyond this, play a little faster
-const EDGE_S = 0.15; // where a jump lands
+const CLOSE = { // in s
+  video: { far: 1, behind: 0.25, edge: 0.15 }, // beyond `far` jump to `edge` from the end, beyond `behind` hurry
+  audio: { far: 1.5, behind: 0.6, edge: 0.35 },
+};
 const HURRY = 1.1;
 const KEEP_S = 10; // of what has been played
 const STILL_MS = 2_500; // without a fragment, what is shown is no live picture any more, and must not look like one
 const SILENCE_MS = 8_000; // without a fragment, the connection counts as dead
+const FINAL = new Set([4403, 4404]); // the profile, or there is no such camera
 const MAX_QUEUE = 400; // fragments that wait for the decoder, about 16 s
 
 export class Player {
-  /** `status(state, detail)` with state connecting, live, still, waiting. */
-  constructor(video, cameraId, stream, status) {
+  /** `status(state, detail, stream)` with state connecting, live, still, waiting, refused; the last one is final. */
+  constructor(video, cameraId, stream, status, media = 'video') {
     this.video = video;
     this.cameraId = cameraId;
     this.stream = stream;
-    this.status = status;
+    this.media = media;
+    this.status = (state, detail) => status(state, detail, this.stream);
     this.wait = FIRST_WAIT_MS;
     this.closed = false;
     this.queue = [];
@@ -41,12 +44,14 @@ export class Player {
     try {
       ({ ticket } = await ask('POST', '/stream-tickets', { camera_id: this.cameraId, stream: this.stream }));
     } catch (problem) {
-      this.again(problem.message);
+      if (problem.status === 403 || problem.status === 404) this.refuse(problem.detail || problem.message);
+      else this.again(problem.message);
       return;
     }
     if (this.closed) return;
     let trouble = '';
-    const socket = new WebSocket(socketUrl(`/live/${encodeURIComponent(this.cameraId)}?stream=${this.stream}`));
+    const socket = new WebSocket(socketUrl(`/live/${encodeURIComponent(this.cameraId)}`
+      + `?stream=${this.stream}&media=${this.media}`));
     this.socket = socket;
     this.heardAt = performance.now();
     socket.binaryType = 'arraybuffer';
@@ -59,10 +64,22 @@ export class Player {
         return;
       }
       const said = JSON.parse(data);
+      if (said.stream && this.media === 'video') this.stream = said.stream;
       if (said.mime) this.begin(said.mime);
       if (said.problem) trouble = said.problem;
     };
-    socket.onclose = () => this.again(trouble);
+    socket.onclose = ({ code }) => {
+      if (FINAL.has(code)) this.refuse(trouble);
+      else this.again(trouble);
+    };
+  }
+
+  /** It will not be shown, however often one asks. */
+  refuse(detail) {
+    if (this.closed) return;
+    this.hangUp();
+    this.release();
+    this.status('refused', detail);
   }
 
   again(detail) {
@@ -84,8 +101,8 @@ export class Player {
   /** A stream begins, or goes on in another format. */
   begin(mime) {
     this.release();
-    if (!MediaSource.isTypeSupported(mime)) {
-      this.again(`This browser cannot play ${mime}.`);
+    if (!window.MediaSource || !MediaSource.isTypeSupported(mime)) {
+      this.refuse(`This browser cannot play ${mime}.`);
       return;
     }
     const source = new MediaSource();
@@ -150,9 +167,10 @@ export class Player {
     const end = ranges.end(ranges.length - 1);
     const start = ranges.start(ranges.length - 1);
     const lag = end - video.currentTime;
-    if (video.currentTime < start) video.currentTime = Math.max(start, end - EDGE_S); // also a hole in the middle
-    else if (lag > FAR_BEHIND_S) video.currentTime = Math.max(start, end - EDGE_S);
-    video.playbackRate = lag > BEHIND_S ? HURRY : 1;
+    const { far, behind, edge } = CLOSE[this.media];
+    // A hole in the middle is jumped over like a lag.
+    if (video.currentTime < start || lag > far) video.currentTime = Math.max(start, end - edge);
+    video.playbackRate = lag > behind ? HURRY : 1;
     if (video.paused) video.play().catch(() => {});
     if (performance.now() - this.heardAt > STILL_MS) this.status('still', '');
     else if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) this.status('live', '');
