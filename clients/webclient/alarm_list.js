@@ -56,11 +56,12 @@ export function useAcknowledge(event) {
 export const place = (event) => state.cameraNames.value[event.source_id] ?? event.source_id;
 
 function Details({ event }) {
+  const [shown, setShown] = useState(false);
   const end = event.ended_at ? Date.parse(event.ended_at) : null;
   return html`
-    <details>
+    <details onToggle=${({ target }) => setShown(target.open)}>
       <summary>Details</summary>
-      <dl>
+      ${shown && html`<dl>
         <dt>Began</dt><dd>${fullMoment(event.occurred_at)}</dd>
         <dt>Ended</dt><dd>${end ? fullMoment(end) : 'not yet'}</dd>
         ${end && html`<dt>Lasted</dt><dd>${span(end - Date.parse(event.occurred_at))}</dd>`}
@@ -73,7 +74,7 @@ function Details({ event }) {
               ${action.kind.replaceAll('_', ' ')}: ${OUTCOMES[action.outcome] ?? action.outcome}
             </span>`)
           : 'none yet'}</dd>
-      </dl>
+      </dl>`}
     </details>`;
 }
 

@@ -145,11 +145,11 @@ export class PlaybackPlayer {
     try {
       const query = { from: new Date(from * 1000).toISOString(), seconds: Math.min(60, seconds) };
       const answer = await open('GET', cameraPath(this.camera, 'media', query), { signal: asking.signal });
-      await this.take(answer, asking);
+      if (answer.status === 204) await this.gap(from, asking);
+      else await this.take(answer, asking);
     } catch (problem) {
       if (asking.signal.aborted || this.closed) return;
-      if (problem.status === 404) await this.gap(from, asking);
-      else this.retry(problem.message);
+      this.retry(problem.detail || problem.message);
     } finally {
       if (this.asking === asking) this.asking = null;
     }

@@ -60,6 +60,7 @@ function midnightOf(time) {
 }
 
 function draw(canvas) {
+  if (!canvas) return; // on its way out
   const { clientWidth: wide, clientHeight: high } = canvas;
   const ratio = devicePixelRatio || 1;
   if (!wide || !high) return;

@@ -1,6 +1,6 @@
 // The controls of the clock, and clips.
 import { signal } from './vendor/signals.js';
-import { useRef, useState } from './vendor/hooks.js';
+import { useEffect, useRef, useState } from './vendor/hooks.js';
 import { html } from './html.js';
 import { Cross, Film, Forward, Pause, Play, Rewind, StepBack, StepOn } from './icons.js';
 import * as clock from './clock.js';
@@ -34,6 +34,7 @@ function Speed() {
 const useOnce = (make) => useState(make)[0];
 
 function Panel({ name, title, children, onClose, onSubmit, form }) {
+  useEffect(() => { form.current.querySelector('input').focus(); }, []);
   return html`
     <form class=${`panel ${name}`} ref=${form} onSubmit=${onSubmit} aria-label=${title}
       onKeyDown=${(event) => { if (event.key === 'Escape') { event.stopPropagation(); onClose(); } }}>
@@ -58,7 +59,7 @@ function GoTo() {
   return html`
     <${Panel} name="go-to" title="Go to a time" form=${form} onSubmit=${go} onClose=${close}>
       <label>Date and time (${zoneName()})
-        <input name="at" type="datetime-local" step="1" max=${localInput(Date.now())} defaultValue=${begin} required autofocus />
+        <input name="at" type="datetime-local" step="1" max=${localInput(Date.now())} defaultValue=${begin} required />
       </label>
       <button class="primary">Go</button>
     <//>`;
@@ -89,7 +90,7 @@ function ClipForm({ camera }) {
   const under = download.value;
   return html`
     <${Panel} name="clip" title=${`Clip of ${camera.name}`} form=${form} onSubmit=${submit} onClose=${close}>
-      <label>From<input name="from" type="datetime-local" step="1" defaultValue=${first} required autofocus /></label>
+      <label>From<input name="from" type="datetime-local" step="1" defaultValue=${first} required /></label>
       <label>To<input name="to" type="datetime-local" step="1" defaultValue=${last} required /></label>
       <p class="trouble" role="alert">${trouble.value}</p>
       ${under

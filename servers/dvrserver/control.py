@@ -233,7 +233,10 @@ def _about_media(app: FastAPI, parts: Parts) -> None:
     @app.get(
         f"{PREFIX}/cameras/{{camera_id}}/media",
         response_class=StreamingResponse,
-        responses={200: {"content": {"video/mp4": {}}, "headers": MEDIA_HEADERS}},
+        responses={
+            200: {"content": {"video/mp4": {}}, "headers": MEDIA_HEADERS},
+            204: {"description": "Nothing was recorded then."},
+        },
     )
     async def media(
         caller: SignedIn,
@@ -245,12 +248,13 @@ def _about_media(app: FastAPI, parts: Parts) -> None:
         """Footage for a browser's MediaSource, as it lies on the disk: initialisation segment and whole fragments.
 
         It begins with the key frame at or before `from`, or, in a gap, with what was recorded within `seconds` after
-        it; it ends before a key frame, a gap or the end of a file. Asking from its end on gives what follows.
+        it; it ends before a key frame, a gap or the end of a file. Asking from its end on gives what follows. Nothing
+        at all is 204.
         """
         _may(parts, caller, camera_id, Right.PLAYBACK)
         found = await parts.footage.media(camera_id, stream, micros(start), round(seconds * 1_000_000))
         if found is None:
-            raise Problem(404, detail="Nothing was recorded then.", field="from")
+            return Response(status_code=204)
         headers = {
             "Vigil-Start": str(found.start_us),
             "Vigil-End": str(found.end_us),

@@ -1,5 +1,6 @@
 """Port 9999: the files, and how little they may do."""
 
+import re
 import ssl
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -116,3 +117,12 @@ async def test_with_a_certificate_the_page_and_its_data_are_encrypted(tmp_path):
             assert asked.headers["access-control-allow-origin"] == gateway.page_url
     finally:
         await gateway.close()
+
+
+def test_every_module_is_loaded_ahead_by_both_pages():
+    folder = GatewaySettings().webclient_path
+    modules = {f"/{path.relative_to(folder).as_posix()}" for path in folder.rglob("*.js")}
+    for page in ("index.html", "m/index.html"):
+        text = (folder / page).read_text()
+        ahead = set(re.findall(r'(?:modulepreload" href|src)="([^"]+\.js)"', text))
+        assert ahead == modules - {"/m/service_worker.js"}, page
