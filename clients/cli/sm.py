@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from broker.model.resources import Camera, User
-from clients.cli import alarms
+from clients.cli import alarms, clips
 from clients.cli.session import console, new_password, signed_in
 from clients.cli.tables import show, yes
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 cameras = typer.Typer(no_args_is_help=True, help="Cameras.")
 servers = typer.Typer(no_args_is_help=True, help="Servers that have joined the site.")
 users = typer.Typer(no_args_is_help=True, help="Users.")
+cameras.command("clip")(clips.clip)
 app.add_typer(cameras, name="cameras")
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(servers, name="servers")

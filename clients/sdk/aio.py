@@ -11,12 +11,14 @@ from typing import Self
 
 import httpx
 
+from broker.model.base import Instant
 from broker.model.resources import Alarm, Camera, Profile, Server, User
 from clients.sdk import calls, events, node_calls
 from clients.sdk.asked import asked_async
 from clients.sdk.call import FIRST_ERROR, Call, T
 from clients.sdk.client import TIMEOUT_S, UNAUTHORISED
 from clients.sdk.errors import problem_of, unreachable
+from clients.sdk.files import whole
 from clients.sdk.resources import AsyncLayouts, AsyncResources
 from clients.sdk.session import Session, origin, token_of
 from clients.sdk.values import SignedIn
@@ -151,6 +153,12 @@ class AsyncNode:
         """Write one file of the archive to disk and return its length in bytes."""
         call = replace(node_calls.segment(camera_id, segment_id), base=self._url)
         return await self._client.download(call, target)
+
+    async def clip(self, camera_id: str, start: Instant, end: Instant, target: Path, stream: str = "main") -> int:
+        """Write footage of at most an hour to disk as one MP4; its length in bytes. It is there whole or not at all."""
+        call = replace(node_calls.clip(camera_id, start, end, stream), base=self._url)
+        with whole(target) as part:
+            return await self._client.download(call, part)
 
     async def do(self, call: Call[T]) -> T:
         """Ask this node."""

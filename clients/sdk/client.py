@@ -10,11 +10,13 @@ from typing import Self
 
 import httpx
 
+from broker.model.base import Instant
 from broker.model.resources import Alarm, Camera, Profile, Server, User
 from clients.sdk import calls, node_calls
 from clients.sdk.asked import asked
 from clients.sdk.call import FIRST_ERROR, Call, T
 from clients.sdk.errors import problem_of, unreachable
+from clients.sdk.files import whole
 from clients.sdk.resources import Layouts, Resources
 from clients.sdk.session import Session, token_of
 from clients.sdk.values import SignedIn
@@ -134,6 +136,12 @@ class Node:
     def download(self, camera_id: str, segment_id: str, target: Path) -> int:
         """Write one file of the archive to disk and return its length in bytes."""
         return self._client.download(replace(node_calls.segment(camera_id, segment_id), base=self._url), target)
+
+    def clip(self, camera_id: str, start: Instant, end: Instant, target: Path, stream: str = "main") -> int:
+        """Write footage of at most an hour to disk as one MP4; its length in bytes. It is there whole or not at all."""
+        call = replace(node_calls.clip(camera_id, start, end, stream), base=self._url)
+        with whole(target) as part:
+            return self._client.download(call, part)
 
     def do(self, call: Call[T]) -> T:
         """Ask this node."""

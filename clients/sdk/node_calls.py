@@ -59,3 +59,13 @@ def segments(camera_id: str, start: Instant, end: Instant, stream: str = "main")
 def segment(camera_id: str, segment_id: str) -> Call[bytes]:
     """One file of the archive, fragmented MP4. `download` writes it to disk without holding it in memory."""
     return Call(method="GET", path=f"/cameras/{camera_id}/segments/{segment_id}", read=content)
+
+
+def clip(camera_id: str, start: Instant, end: Instant, stream: str = "main") -> Call[bytes]:
+    """Footage of at most an hour as one MP4. `Node.clip` writes it to disk without holding it in memory."""
+    return Call(
+        method="GET",
+        path=f"/cameras/{camera_id}/clip",
+        query={"from": start.isoformat(), "to": end.isoformat(), "stream": stream},
+        read=content,
+    )

@@ -16,6 +16,7 @@ from broker.process import Health, logger
 from broker.trust.errors import EgressRefusedError
 from servers.dvrserver.archive import OrderConflictError, SegmentFile
 from servers.dvrserver.byte_ranges import UnsatisfiableError, parse_range
+from servers.dvrserver.clip import MAX_CLIP_US, content
 from servers.dvrserver.footage import Footage
 from servers.dvrserver.instants import instant, micros
 from servers.dvrserver.orders import Order, OrderGiven, Orders, OrderWanted
@@ -31,6 +32,7 @@ from servers.net.policy import (
     service,
 )
 from servers.net.problems import PROBLEM_RESPONSES, Problem, install_problems
+from servers.wire.mp4 import Mp4Error
 
 log = logger(__name__)
 
@@ -85,6 +87,11 @@ MEDIA_HEADERS = {
     "Vigil-Epoch": {"description": "The moment that the fragments call 0.", "schema": {"type": "integer"}},
 }
 """All are µs since 1970 UTC."""
+CLIP_HEADERS = {
+    "Vigil-Start": {"description": "When the first picture shown was taken, µs.", "schema": {"type": "integer"}},
+    "Vigil-End": {"description": "Where the last picture ends, µs since 1970.", "schema": {"type": "integer"}},
+    "Vigil-Gaps": {"description": "How many gaps are passed over.", "schema": {"type": "integer"}},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +138,7 @@ def make_app(policies: Policies, parts: Parts) -> FastAPI:
     _about_motion(app, parts)
     _about_footage(app, parts)
     _about_media(app, parts)
+    _about_clips(app, parts)
     _about_orders(app, parts)
     require_policies(app)
     return app
@@ -263,6 +271,52 @@ def _about_media(app: FastAPI, parts: Parts) -> None:
             "Cache-Control": "no-store",
         }
         return StreamingResponse(found.pieces, headers=headers, media_type=found.mime)
+
+
+def _about_clips(app: FastAPI, parts: Parts) -> None:
+    @app.get(
+        f"{PREFIX}/cameras/{{camera_id}}/clip",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"video/mp4": {}}, "headers": CLIP_HEADERS}},
+    )
+    async def clip(
+        caller: SignedIn, camera_id: Word, start: From, end: To, stream: Literal["main", "sub"] = "main"
+    ) -> Response:
+        """Footage of at most an hour as one ordinary MP4 with its sound, as it was recorded: nothing is encoded anew.
+
+        It shows exactly from `from` to `to`; what decoding needs before that is in the file, hidden by its edit list.
+        Gaps are passed over.
+        """
+        _may(parts, caller, camera_id, Right.EXPORT)
+        _ordered(start, end)
+        start_us, end_us = micros(start), micros(end)
+        if end_us - start_us > MAX_CLIP_US:
+            raise Problem(422, detail="to: a clip has at most an hour", field="to", remedy="ask for several clips")
+        try:
+            found = await parts.footage.clip(camera_id, stream, start_us, end_us)
+        except (OSError, Mp4Error) as error:
+            raise Problem(503, detail=f"The footage cannot be read: {error}") from error
+        if found is None:
+            raise Problem(404, detail=await _nothing(parts, camera_id), field="from")
+        log.info("clip", user_id=caller.id, camera_id=camera_id, start=start.isoformat(), end=end.isoformat())
+        begins = instant(found.start_us)
+        headers = {
+            "Vigil-Start": str(found.start_us),
+            "Vigil-End": str(found.end_us),
+            "Vigil-Gaps": str(found.gaps),
+            "Content-Length": str(found.size),
+            "Content-Disposition": f'attachment; filename="{camera_id}-{begins:%Y%m%dT%H%M%SZ}.mp4"',
+            "Cache-Control": "no-store",
+        }
+        return StreamingResponse(content(found), headers=headers, media_type="video/mp4")
+
+
+async def _nothing(parts: Parts, camera_id: str) -> str:
+    extent = await parts.footage.extent(camera_id)
+    if extent is None:
+        return f"There is no footage of {camera_id}."
+    first, last = (f"{instant(time_us):%Y-%m-%dT%H:%M:%SZ}" for time_us in extent)
+    return f"Nothing was recorded then; there is footage of {camera_id} from {first} to {last}."
 
 
 def _may(parts: Parts, caller: Caller, camera_id: str, right: Right) -> None:

@@ -7,6 +7,7 @@ from typing import BinaryIO, NamedTuple
 from broker.process import logger
 from servers.dvrserver.archive import Archive, SegmentFile, Span, Stretch
 from servers.dvrserver.capture import Capture
+from servers.dvrserver.clip import Plan, plan
 from servers.dvrserver.motion import MotionPool
 from servers.dvrserver.snapshot import SnapshotError, snapshot
 from servers.dvrserver.sources import Stream
@@ -93,6 +94,19 @@ class Footage:
             size=len(init) + cut.size,
             pieces=_after(init, opened, cut.size),
         )
+
+    async def clip(self, camera_id: str, stream: str, start_us: int, end_us: int) -> Plan | None:
+        """One MP4, laid out; none when nothing was recorded then."""
+        return await asyncio.to_thread(self._clip, camera_id, stream, start_us, end_us)
+
+    def _clip(self, camera_id: str, stream: str, start_us: int, end_us: int) -> Plan | None:
+        if stream != "main" and self._archive.extent(camera_id, stream) is None:
+            stream = "main"  # a small stream that is not recorded
+        return plan(self._archive, camera_id, stream, start_us, end_us)
+
+    async def extent(self, camera_id: str) -> tuple[int, int] | None:
+        """Where a camera's footage begins and ends."""
+        return await asyncio.to_thread(self._archive.extent, camera_id, "main")
 
     @staticmethod
     async def content(file: SegmentFile, start: int, length: int) -> AsyncIterator[bytes]:

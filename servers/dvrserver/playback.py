@@ -50,7 +50,7 @@ class Flow(Viewer, Protocol):
         """The range is over; another PLAY may follow."""
 
 
-class Footage:
+class StreamFootage:
     """The footage of one stream, as sessions see it."""
 
     def __init__(self, archive: Archive, camera_id: str, stream: str, growing: Callable[[], bool]) -> None:
@@ -111,7 +111,7 @@ class Playback:
 
     def __init__(
         self,
-        footage: Footage,
+        footage: StreamFootage,
         formats: Sequence[Format],
         *,
         start_us: int | None = None,
@@ -260,7 +260,7 @@ class Playback:
 class _Run:
     """One PLAY: where it reads, and what it has read."""
 
-    def __init__(self, footage: Footage, formats: Sequence[Format], wanted: Wanted, cursor: Cursor) -> None:
+    def __init__(self, footage: StreamFootage, formats: Sequence[Format], wanted: Wanted, cursor: Cursor) -> None:
         self.wanted = wanted
         self.queue: deque[Due] = deque()
         self.base = 0.0
@@ -278,7 +278,7 @@ class _Run:
         self._maps: dict[tuple[Format, ...], list[int | None]] = {}
 
     @classmethod
-    def begun(cls, footage: Footage, formats: Sequence[Format], wanted: Wanted, *, extension: bool) -> "_Run":
+    def begun(cls, footage: StreamFootage, formats: Sequence[Format], wanted: Wanted, *, extension: bool) -> "_Run":
         """Go to the beginning and read the first piece. Blocks."""
         cursor = footage.cursor(wanted.start_us, back=wanted.backwards)
         try:

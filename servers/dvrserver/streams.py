@@ -26,7 +26,7 @@ from broker.trust.streams import REALM, ha1, open_ha1
 from broker.trust.tokens import Claims, Purpose, TokenChecker
 from servers.dvrserver.archive import Archive
 from servers.dvrserver.instants import instant, micros
-from servers.dvrserver.playback import Footage, Playback
+from servers.dvrserver.playback import Playback, StreamFootage
 from servers.dvrserver.sources import Stream
 from servers.net.errors import (
     ForbiddenError,
@@ -202,9 +202,9 @@ class Streams:
         seconds = None if place.end_us is None else (place.end_us - place.start_us) / (1_000_000 * place.scale)
         return Presentation(formats, Range(start=0.0, end=seconds).serialise())
 
-    def footage(self, place: Place) -> Footage:
+    def footage(self, place: Place) -> StreamFootage:
         """What is recorded of a stream."""
-        return Footage(
+        return StreamFootage(
             self._archive, place.camera_id, place.stream, lambda: self._recorded(place.camera_id, place.stream)
         )
 

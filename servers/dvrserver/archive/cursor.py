@@ -5,6 +5,7 @@ All methods touch the disk for about a millisecond: call them on threads, one at
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from broker.process import logger
@@ -12,7 +13,7 @@ from servers.dvrserver.archive import table
 from servers.dvrserver.archive.index import Row
 from servers.dvrserver.archive.values import GAP_US
 from servers.wire.media import Format
-from servers.wire.mp4 import Mp4Error, leading_sample, parse_fragment, parse_init
+from servers.wire.mp4 import LaidRun, Mp4Error, fragment_layout, leading_sample, parse_fragment, parse_init
 
 if TYPE_CHECKING:
     from servers.dvrserver.archive.archive import Archive
@@ -215,6 +216,25 @@ class Cursor:
         return Taken(
             self._formats, (Shot(track, at_us, self._time_us(track, time + duration) - at_us, entry.key, data),)
         )
+
+    def layout(self) -> list[LaidRun]:
+        """Where the samples of the fragment at this place lie in the file; offsets count from the file's beginning."""
+        entry = self.entry
+        self._open()
+        runs = fragment_layout(self._pread(min(HEAD, entry.size), entry.offset))
+        if runs is None:
+            runs = fragment_layout(self._pread(entry.size, entry.offset)) or []
+        return [run._replace(offset=run.offset + entry.offset) for run in runs]
+
+    @property
+    def segment(self) -> tuple[str, Path]:
+        """Id and file of the segment at this place."""
+        assert self._row is not None, "seek first"
+        return self._row.id, self._archive.path / self._row.path
+
+    def time_us(self, track: int, tick: int) -> int:
+        """When a tick of a track of the segment at this place was, µs since 1970."""
+        return self._time_us(track, tick)
 
     def _bytes(self, entry: table.Entry) -> bytes:
         self._open()

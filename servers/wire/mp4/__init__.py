@@ -9,22 +9,37 @@ from servers.wire.mp4.boxes import Mp4Error
 from servers.wire.mp4.codecs import codec_string, mime_type
 from servers.wire.mp4.fragment import Run, Sample, fragment, frame_fragment
 from servers.wire.mp4.init import Label, init_segment
-from servers.wire.mp4.reader import FoundFragment, Init, Scan, leading_sample, parse_fragment, parse_init, scan
+from servers.wire.mp4.movie import MovieTrack, movie_head
+from servers.wire.mp4.reader import (
+    FoundFragment,
+    Init,
+    LaidRun,
+    Scan,
+    fragment_layout,
+    leading_sample,
+    parse_fragment,
+    parse_init,
+    scan,
+)
 
 __all__ = [
     "FoundFragment",
     "Init",
     "Label",
+    "LaidRun",
+    "MovieTrack",
     "Mp4Error",
     "Run",
     "Sample",
     "Scan",
     "codec_string",
     "fragment",
+    "fragment_layout",
     "frame_fragment",
     "init_segment",
     "leading_sample",
     "mime_type",
+    "movie_head",
     "parse_fragment",
     "parse_init",
     "scan",

@@ -15,11 +15,12 @@ KEY_FLAGS = 0x0200_0000
 LABEL_ID = UUID("6b1d61b2-5a35-4b0e-9a53-5649474c0001").bytes
 """Names the project's own box, which holds a `Label`."""
 MOVIE_TIMESCALE = 1000
-_UNITY_MATRIX = Struct(">9I").pack(0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x4000_0000)
+UNITY_MATRIX = Struct(">9I").pack(0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x4000_0000)
 _UNDETERMINED = 0x55C4
 """The language "und", five bits a letter."""
 _HIGH_PROFILES = frozenset({100, 110, 122, 144})
 _MAX_DESCRIPTOR = 127
+_LONGEST = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ def init_segment(formats: Sequence[Format], *, label: Label | None = None) -> by
         full_box(b"trex", 0, 0, Struct(">5I").pack(number, 1, 0, 0, KEY_FLAGS)) for number in range(1, len(formats) + 1)
     )
     movie_header = Struct(">4IIH10x36s24xI").pack(
-        0, 0, MOVIE_TIMESCALE, 0, 0x10000, 0x100, _UNITY_MATRIX, len(formats) + 1
+        0, 0, MOVIE_TIMESCALE, 0, 0x10000, 0x100, UNITY_MATRIX, len(formats) + 1
     )
     return b"".join(
         (
@@ -66,40 +67,61 @@ def init_segment(formats: Sequence[Format], *, label: Label | None = None) -> by
 
 
 def _track(number: int, format: Format) -> bytes:  # noqa: A002 - the field's name all over the media path
-    if isinstance(format, H264Format):
-        width, height = format.width, format.height
-        if not (width and height):
-            size = picture_size(format.sps)
-            width, height = size.width, size.height
-        handler, volume, media_header = b"vide", 0, full_box(b"vmhd", 0, 1, bytes(8))
-        entry = _avc_entry(format, width, height)
-    else:
-        width = height = 0
-        handler, volume, media_header = b"soun", 0x100, full_box(b"smhd", 0, 0, bytes(4))
-        entry = _aac_entry(format)
-    track_header = Struct(">2II4xI8x2HH2x36s2I").pack(
-        0, 0, number, 0, 0, 0, volume, _UNITY_MATRIX, width << 16, height << 16
-    )
-    media = Struct(">4I2H").pack(0, 0, format.clock_rate, 0, _UNDETERMINED, 0)
-    sample_table = box(
+    tables = box(
         b"stbl",
-        full_box(b"stsd", 0, 0, (1).to_bytes(4, "big"), entry),
+        full_box(b"stsd", 0, 0, (1).to_bytes(4, "big"), sample_entry(format)),
         full_box(b"stts", 0, 0, bytes(4)),
         full_box(b"stsc", 0, 0, bytes(4)),
         full_box(b"stsz", 0, 0, bytes(8)),
         full_box(b"stco", 0, 0, bytes(4)),
     )
-    data_is_here = box(b"dinf", full_box(b"dref", 0, 0, (1).to_bytes(4, "big"), full_box(b"url ", 0, 1)))
-    return box(
-        b"trak",
-        full_box(b"tkhd", 0, 3, track_header),
-        box(
-            b"mdia",
-            full_box(b"mdhd", 0, 0, media),
-            full_box(b"hdlr", 0, 0, bytes(4), handler, bytes(12), b"Vigil\0"),
-            box(b"minf", media_header, data_is_here, sample_table),
+    return box(b"trak", track_header(number, format, 0), media_box(format, 0, tables))
+
+
+def track_header(number: int, format: Format, duration: int) -> bytes:  # noqa: A002 - see above
+    """The header of a track (section 8.3.2); `duration` in ticks of the movie's clock."""
+    width, height = _size(format)
+    volume = 0 if isinstance(format, H264Format) else 0x100
+    return full_box(
+        b"tkhd",
+        0,
+        3,
+        Struct(">2II4xI8x2HH2x36s2I").pack(
+            0, 0, number, min(duration, _LONGEST), 0, 0, volume, UNITY_MATRIX, width << 16, height << 16
         ),
     )
+
+
+def media_box(format: Format, duration: int, tables: bytes) -> bytes:  # noqa: A002 - see above
+    """What a track holds (section 8.4), around its sample table; `duration` in ticks of the track's clock."""
+    if isinstance(format, H264Format):
+        handler, media_header = b"vide", full_box(b"vmhd", 0, 1, bytes(8))
+    else:
+        handler, media_header = b"soun", full_box(b"smhd", 0, 0, bytes(4))
+    media = Struct(">QQIQ2H").pack(0, 0, format.clock_rate, duration, _UNDETERMINED, 0)
+    if duration <= _LONGEST:
+        media = Struct(">4I2H").pack(0, 0, format.clock_rate, duration, _UNDETERMINED, 0)
+    data_is_here = box(b"dinf", full_box(b"dref", 0, 0, (1).to_bytes(4, "big"), full_box(b"url ", 0, 1)))
+    return box(
+        b"mdia",
+        full_box(b"mdhd", int(duration > _LONGEST), 0, media),
+        full_box(b"hdlr", 0, 0, bytes(4), handler, bytes(12), b"Vigil\0"),
+        box(b"minf", media_header, data_is_here, tables),
+    )
+
+
+def sample_entry(format: Format) -> bytes:  # noqa: A002 - see above
+    """What decoders need to know before the first sample (section 8.5.2)."""
+    return _avc_entry(format, *_size(format)) if isinstance(format, H264Format) else _aac_entry(format)
+
+
+def _size(format: Format) -> tuple[int, int]:  # noqa: A002 - see above
+    if not isinstance(format, H264Format):
+        return 0, 0
+    if format.width and format.height:
+        return format.width, format.height
+    size = picture_size(format.sps)
+    return size.width, size.height
 
 
 def _avc_entry(format: H264Format, width: int, height: int) -> bytes:  # noqa: A002 - see above

@@ -180,6 +180,34 @@ def parse_fragment(data: bytes) -> tuple[int | None, list[Run]]:
         at = found.end
 
 
+class LaidRun(NamedTuple):
+    """Where the samples of a run lie."""
+
+    track: int
+    time: int
+    """Decode time of the first sample, ticks."""
+    offset: int
+    """Of the first sample, from the fragment's first byte on; the others follow without a gap."""
+    samples: list[tuple[int, int, bool, int]]
+    """Duration, size, key, composition."""
+
+
+def fragment_layout(front: bytes) -> list[LaidRun] | None:
+    """Where a fragment's samples lie, from the front of it; none when more of the fragment is needed to say it.
+
+    Raises:
+        Mp4Error: It is not laid out as ours are.
+    """
+    at = 0
+    while found := head(front, at, len(front)):
+        if found.kind == b"moof":
+            return [
+                LaidRun(traf.track, traf.time, found.start + traf.offset, traf.samples) for traf in _trafs(front, found)
+            ]
+        at = found.end
+    return None
+
+
 def leading_sample(front: bytes) -> tuple[int, int, int, int, int] | None:
     """Where the first sample lies, from the front of a fragment: track, time and duration in ticks, start and size.
 
@@ -188,16 +216,13 @@ def leading_sample(front: bytes) -> tuple[int, int, int, int, int] | None:
     Raises:
         Mp4Error: It is not laid out as ours are.
     """
-    at = 0
-    while found := head(front, at, len(front)):
-        if found.kind == b"moof":
-            trafs = _trafs(front, found)
-            if not trafs or not trafs[0].samples:
-                raise Mp4Error("the fragment holds no picture")
-            duration, size, _, _ = trafs[0].samples[0]
-            return trafs[0].track, trafs[0].time, duration, found.start + trafs[0].offset, size
-        at = found.end
-    return None
+    runs = fragment_layout(front)
+    if runs is None:
+        return None
+    if not runs or not runs[0].samples:
+        raise Mp4Error("the fragment holds no picture")
+    duration, size, _, _ = runs[0].samples[0]
+    return runs[0].track, runs[0].time, duration, runs[0].offset, size
 
 
 def _run(data: bytes, moof_start: int, traf: _Traf) -> Run:

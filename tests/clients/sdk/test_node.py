@@ -4,11 +4,14 @@ import asyncio
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
+import av
 import pytest
+from typer.testing import CliRunner
 
 from broker.model.messages import CameraCondition
 from broker.model.resources import Camera, MotionDetection
 from broker.process import EgressSettings, Health
+from clients.cli import sm
 from clients.sdk import Client, InvalidError, NotFoundError, NotSignedInError
 from clients.simulator.server import Simulator
 from clients.simulator.settings import SimulatorGroup, SimulatorSettings
@@ -62,7 +65,7 @@ async def eventually(ask, seconds=30):
             await asyncio.sleep(0.05)
 
 
-async def test_footage_is_found_listed_and_downloaded(site, admin, recorder, tmp_path):
+async def test_footage_is_found_listed_and_downloaded(site, admin, recorder, tmp_path, monkeypatch):
     node = admin.node(recorder)
     now = datetime.now(UTC)
     start, end = now - timedelta(minutes=5), now + timedelta(minutes=5)
@@ -84,6 +87,21 @@ async def test_footage_is_found_listed_and_downloaded(site, admin, recorder, tmp
     assert length == target.stat().st_size > 1000
     assert target.read_bytes()[4:8] == b"ftyp"
     assert (await eventually(lambda: _picture(node))).startswith(b"\xff\xd8")
+    begins, clip = spans[0].start, tmp_path / "clip.mp4"
+    length = await node.clip("gate", begins, begins + timedelta(seconds=1), clip)
+    assert length == clip.stat().st_size
+    with av.open(clip) as opened:
+        assert sum(1 for _ in opened.decode(video=0)) == 10
+    with pytest.raises(NotFoundError, match="there is footage of gate from"):
+        await node.clip("gate", start, start + timedelta(seconds=1), tmp_path / "nothing.mp4")
+    assert not list(tmp_path.glob("nothing*"))
+    monkeypatch.setenv("VIGIL_SMSERVER_URL", site.url)
+    monkeypatch.setenv("VIGIL_USER", "admin")
+    monkeypatch.setenv("VIGIL_PASSWORD", site.password)
+    words = ["cameras", "clip", "gate", "--from", begins.isoformat(), "--seconds", "1", "--out", str(clip)]
+    result = await asyncio.to_thread(CliRunner().invoke, sm.app, words)
+    assert result.exit_code == 0, result.output
+    assert clip.stat().st_size == length
 
     def sync():
         with Client(site.url) as client:
