@@ -22,7 +22,8 @@ from benchmarks.process_tree import cpu_percent
 from benchmarks.rows import Row, at_most, machine, median, shown, write
 from broker.model.resources import Camera, MotionDetection
 from clients.sdk.aio import AsyncClient
-from vigil.children import Children, free_ports, wait_for_health
+from vigil.children import Children, wait_for_health
+from vigil.free_ports import free_ports
 from vigil.seed import wait_for_node
 from vigil.smoke import first_password
 

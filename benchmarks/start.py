@@ -13,7 +13,7 @@ from benchmarks.rows import at_most, median, write
 from clients.sdk.client import Client
 from servers.net.rtsp_client import RtspClientError, play
 from servers.wire.media import AccessUnit, Format
-from vigil.children import free_ports
+from vigil.free_ports import free_ports
 from vigil.smoke import started_site
 
 RUNS = 3

@@ -1,6 +1,9 @@
 """Fixtures that several packages' tests share: a private RabbitMQ and PostgreSQL, started when first asked for.
 
 Where the software is missing a test is skipped on a laptop and fails where CI=true.
+
+`pytest -n 3` runs the files beside each other, each file whole and in order in one process, which has services of its
+own. Ports come from the system and folders are the test's, so nothing is shared between them but the processor.
 """
 
 import itertools
@@ -10,13 +13,40 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
+from xdist.scheduler import LoadFileScheduling
 
+from broker.trust import passwords
 from vigil.local_services import LocalPostgreSQL, LocalRabbitMQ
 
 _numbers = itertools.count(1)
 
+LONG_FILES = (
+    "system/test_kills.py",
+    "system/test_webclient.py",
+    "system/test_site.py",
+    "system/test_engine_kills.py",
+    "system/",
+    "broker/test_amqp_faults.py",
+    "clients/",
+)
+"""What begins first when files run beside each other, so that no long one is left alone at the end."""
 
-def pytest_collection_modifyitems(items):
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    config.option.loadscopereorder = False  # it would count tests; LONG_FILES knows better
+    return LoadFileScheduling(config, log)
+
+
+def _begins(item):
+    path = item.path.relative_to(Path(__file__).parent).as_posix()
+    return next((place for place, long in enumerate(LONG_FILES) if path.startswith(long)), len(LONG_FILES))
+
+
+def pytest_collection_modifyitems(config, items):
+    if hasattr(config, "workerinput"):
+        items.sort(key=_begins)
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
         for marker, fixtures in (
@@ -25,6 +55,26 @@ def pytest_collection_modifyitems(items):
         ):
             if names & fixtures:
                 item.add_marker(getattr(pytest.mark, marker))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords():
+    """Hash passwords as argon2id, but with next to no work: some hundred tests sign in."""
+    with pytest.MonkeyPatch.context() as patch:
+        hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+        patch.setattr(passwords, "_hasher", lambda: hasher)
+        passwords._hash_of_nobody.cache_clear()
+        yield
+    passwords._hash_of_nobody.cache_clear()
+
+
+@pytest.fixture
+def dear_passwords(monkeypatch):
+    """Hash passwords with as much work as in earnest."""
+    monkeypatch.setattr(passwords, "_hasher", PasswordHasher)
+    passwords._hash_of_nobody.cache_clear()
+    yield
+    passwords._hash_of_nobody.cache_clear()
 
 
 def _require(missing: str) -> None:
@@ -44,6 +94,7 @@ def rabbitmq():
         service.start()
         yield service
     finally:
+        service.kill()  # nobody needs its data: an orderly end takes 8 s
         service.stop()
         shutil.rmtree(folder, ignore_errors=True)
 

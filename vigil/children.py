@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,8 +10,6 @@ from types import TracebackType
 from typing import Self
 
 import httpx
-
-from broker.ports import PORTS
 
 STOP_TIMEOUT_S = 15.0
 
@@ -95,16 +92,3 @@ def wait_for_health(url: str, child: subprocess.Popen[bytes] | None = None, *, t
             said = answer.text
         time.sleep(0.05)
     raise ChildFailedError(f"{url}/health was not well within {timeout_s:.0f} s; it said: {said}")
-
-
-def free_ports() -> dict[str, str]:
-    """A free port for every listener of the system, as environment variables."""
-    holders = []
-    found = {}
-    for port in PORTS:
-        holder = socket.create_server(("127.0.0.1", 0))
-        holders.append(holder)
-        found[port.setting] = str(holder.getsockname()[1])
-    for holder in holders:
-        holder.close()
-    return found

@@ -24,7 +24,8 @@ from zlib import crc32
 
 import typer
 
-LOOPBACK = "127.0.0.1"
+from vigil.free_ports import LOOPBACK, free_port
+
 START_S = 60.0
 STOP_S = 20.0
 
@@ -38,14 +39,6 @@ class LocalServiceError(Exception):
 
 PERMISSIONS = b'{"configure": ".*", "write": ".*", "read": ".*"}'
 """Of a virtual host's owner."""
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((LOOPBACK, 0))
-        return int(listener.getsockname()[1])
 
 
 class _Service:
@@ -185,6 +178,12 @@ class LocalRabbitMQ(_Service):
         self._launch([str(RABBITMQ_SERVER)], environment, log)
         self._wait(log)
 
+    @property
+    def mapper_pid(self) -> int:
+        """Of epmd, Erlang's port mapper, which outlives `kill`."""
+        assert self._epmd is not None
+        return self._epmd.pid
+
     def stop(self) -> None:
         """End the node and its port mapper; the data stay."""
         super().stop()
@@ -207,12 +206,16 @@ class LocalRabbitMQ(_Service):
         return done.stdout
 
     def sync(self) -> None:
-        """Put new queues and virtual hosts on disk before a `kill`: RabbitMQ 3 does so only after some seconds.
+        """Put new queues and virtual hosts on disk before a `kill`: RabbitMQ 3 does so only after a second or so.
 
-        Messages need no such help: what a quorum queue has confirmed is on disk.
+        A queue whose name was not yet in the directory of its Raft system comes back as an empty member that never
+        holds an election: reading it is answered with 541 for ever. Once the name is there messages need no such
+        help: what a quorum queue has confirmed is on disk.
         """
         self.ctl(
-            "eval", "case erlang:function_exported(mnesia, sync_log, 0) of true -> mnesia:sync_log(); _ -> ok end."
+            "eval",
+            "[dets:sync(Table) || Table <- dets:all()],"
+            " case erlang:function_exported(mnesia, sync_log, 0) of true -> mnesia:sync_log(); _ -> ok end.",
         )
 
     def make_vhost(self, name: str) -> str:

@@ -15,7 +15,8 @@ from typing import Annotated, Literal, NamedTuple
 import typer
 
 from clients.cli.smoke import Target, run_checks
-from vigil.children import ChildFailedError, Children, free_ports, wait_for_health
+from vigil.children import ChildFailedError, Children, wait_for_health
+from vigil.free_ports import free_ports
 from vigil.local_services import LocalPostgreSQL, LocalRabbitMQ
 from vigil.seed import seed
 

@@ -13,6 +13,7 @@ import httpx
 
 from broker.model.base import Instant
 from broker.model.resources import Alarm, Camera, Profile, Server, User
+from broker.trust.tls import client_context
 from clients.sdk import calls, events, node_calls
 from clients.sdk.asked import asked_async
 from clients.sdk.call import FIRST_ERROR, Call, T
@@ -36,9 +37,10 @@ class AsyncClient:
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         """`verify` judges SMServer's certificate, and those of nodes too unless `nodes` does."""
+        self._tls = verify if isinstance(verify, ssl.SSLContext) else None
+        verify = client_context() if verify is True else verify  # httpx would read the authorities for each client
         own = {} if nodes is None else {origin(url): httpx.AsyncHTTPTransport(verify=verify, trust_env=False)}
         self._http = httpx.AsyncClient(verify=verify if nodes is None else nodes, mounts=own, trust_env=False)
-        self._tls = verify if isinstance(verify, ssl.SSLContext) else None
         self._lock = asyncio.Lock()
         self.session = Session(url, timeout_s)
         self.cameras = AsyncResources(self, "/cameras", Camera)

@@ -12,6 +12,7 @@ import httpx
 
 from broker.model.base import Instant
 from broker.model.resources import Alarm, Camera, Profile, Server, User
+from broker.trust.tls import client_context
 from clients.sdk import calls, node_calls
 from clients.sdk.asked import asked
 from clients.sdk.call import FIRST_ERROR, Call, T
@@ -33,7 +34,7 @@ class Client:
 
     def __init__(self, url: str, *, verify: ssl.SSLContext | bool = True, timeout_s: float = TIMEOUT_S) -> None:
         # Vigil's servers are dialled directly: a proxy of the environment is for the world outside.
-        self._http = httpx.Client(verify=verify, trust_env=False)
+        self._http = httpx.Client(verify=client_context() if verify is True else verify, trust_env=False)
         self._lock = threading.Lock()
         self.session = Session(url, timeout_s)
         self.cameras = Resources(self, "/cameras", Camera)

@@ -15,7 +15,7 @@ from broker.process import BrokerSettings, Health
 from broker.relay import Relay
 from broker.topology import partition_of
 from tests.broker.speaking import eventually, queue_named, read, running, sealed, trigger
-from vigil.local_services import free_port
+from vigil.free_ports import free_port
 
 
 class Careless:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 import pytest
 
 from broker.codec import envelope
-from broker.database import migrate
 from broker.memory import Hub, MemoryBroker
 from broker.model.resources import ServerRole
 from broker.process import Health
@@ -14,6 +13,7 @@ from clients.sdk import AsyncClient
 from servers.smserver.server import SMServer
 from servers.smserver.settings import SMServerGroup, SMServerSettings
 from servers.smserver.store import MIGRATIONS, SCHEMA
+from tests.databases import migrated
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Site:
 @pytest.fixture
 async def site(tmp_path):
     settings = SMServerSettings(data_dir=tmp_path, smserver=SMServerGroup(port=0, operations_port=0))
-    await asyncio.to_thread(migrate, settings.database_url("smserver"), SCHEMA, MIGRATIONS)
+    await asyncio.to_thread(migrated, settings.database_url("smserver"), SCHEMA, MIGRATIONS)
     health = Health("smserver")
     broker = MemoryBroker(Hub(settings.broker.partitions), health=health)
     await broker.start()

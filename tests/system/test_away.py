@@ -6,7 +6,8 @@ import time
 import httpx
 import pytest
 
-from vigil.children import Children, free_ports
+from vigil.children import Children
+from vigil.free_ports import free_ports
 from vigil.local_services import LocalPostgreSQL, LocalRabbitMQ
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.postgres, pytest.mark.timeout(240)]

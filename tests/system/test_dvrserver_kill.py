@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -16,8 +15,10 @@ from broker.model import messages as m
 from broker.model.resources import MotionDetection
 from broker.process import BrokerSettings, Health
 from broker.topology import TRIGGERS, queues_of
+from broker.trust.tls import client_context
 from tests.servers.dvrserver.camera_stand import CameraStand
 from tests.servers.dvrserver.one_node import QUICK, Site, watching
+from vigil.free_ports import free_port
 
 START_S = 30.0
 NOBODY = "amqp://vigil:vigil@127.0.0.1:9/"
@@ -36,21 +37,13 @@ main()
 """The journal of each start is forgotten with the process."""
 
 
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 class Process:
     """A DVRServer as a process of its own, started again at the same ports and on the same disk."""
 
     def __init__(self, site, program):
         self.site = site
         self.program = program
-        self.control, self.stream, self.operations = free_ports(3)
+        self.control, self.stream, self.operations = (free_port() for _ in range(3))
         self.control_url = f"http://127.0.0.1:{self.control}/api/v1"
         self.stream_url = f"rtsp://127.0.0.1:{self.stream}"
 
@@ -83,7 +76,10 @@ class Process:
     async def eventually(self, look):
         """The first true answer of `look(client)`, which may fail as long as the process is starting."""
         headers = {"Authorization": f"Bearer {self.site.token()}"}
-        async with httpx.AsyncClient(headers=headers, trust_env=False) as client, asyncio.timeout(START_S):
+        async with (
+            httpx.AsyncClient(verify=client_context(), headers=headers, trust_env=False) as client,
+            asyncio.timeout(START_S),
+        ):
             while True:
                 try:
                     if found := await look(client):

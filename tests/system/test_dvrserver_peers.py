@@ -13,6 +13,7 @@ import pytest
 
 from broker.model import messages as m
 from broker.model.messages import CameraCondition
+from broker.trust.tls import client_context
 from tests.servers.dvrserver.camera_stand import CameraStand
 from tests.servers.dvrserver.one_node import STREAM_SECRET, Site, run_node, running, state_of, until, watching
 
@@ -125,7 +126,9 @@ async def test_a_gst_rtsp_server_camera_is_recorded_with_its_sound_and_watched(s
 async def closed_segment(site, node):
     """The file of the first segment, once the next one has begun."""
     headers = {"Authorization": f"Bearer {site.token()}"}
-    async with httpx.AsyncClient(base_url=node.control_url + "/api/v1", headers=headers, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        verify=client_context(), base_url=node.control_url + "/api/v1", headers=headers, trust_env=False
+    ) as client:
         async with asyncio.timeout(PROGRAM_S):
             while True:
                 now = time.time()

@@ -21,7 +21,8 @@ from broker.model.resources import Alarm, Camera, MotionDetection, MotionTrigger
 from broker.process import Health, ProcessSettings
 from clients.cli.smoke import Receiver
 from clients.sdk.aio import AsyncClient
-from vigil.children import Children, free_ports, wait_for_health
+from vigil.children import Children, wait_for_health
+from vigil.free_ports import free_ports
 from vigil.local_services import LocalPostgreSQL, LocalRabbitMQ
 from vigil.smoke import first_password
 

@@ -18,7 +18,7 @@ import pytest
 from broker.ports import PORTS
 from clients.cli.smoke import CHROMIUM_FLAGS, run_checks
 from clients.sdk.client import Client
-from vigil.children import free_ports
+from vigil.free_ports import free_ports
 from vigil.smoke import started_site
 
 pytestmark = pytest.mark.timeout(300)

@@ -18,7 +18,6 @@ import pytest_asyncio
 from playwright.async_api import async_playwright
 
 from broker.codec import envelope
-from broker.database import migrate
 from broker.memory import Hub, MemoryBroker
 from broker.model.base import Priority
 from broker.model.messages import AcknowledgeRequested, AlarmAcknowledged, AlarmEnded, AlarmRaised, TriggerKind
@@ -35,6 +34,7 @@ from servers.gateway.settings import GatewayGroup, GatewaySettings
 from servers.smserver.server import SMServer
 from servers.smserver.settings import SMServerGroup, SMServerSettings
 from servers.smserver.store import MIGRATIONS, SCHEMA
+from tests.databases import migrated
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -82,7 +82,7 @@ class Site:
         stack.push_async_callback(self.simulator.close)
         await self.simulator.start()
         self.settings = SMServerSettings(data_dir=folder, smserver=SMServerGroup(port=0, operations_port=0))
-        await asyncio.to_thread(migrate, self.settings.database_url("smserver"), SCHEMA, MIGRATIONS)
+        await asyncio.to_thread(migrated, self.settings.database_url("smserver"), SCHEMA, MIGRATIONS)
         self.broker = MemoryBroker(Hub(self.settings.broker.partitions), health=Health("tests"))
         await self.broker.start()
         stack.push_async_callback(self.broker.close)

@@ -1,11 +1,10 @@
 """Processes beside a command end with it."""
 
 import os
-import socket
 
 import pytest
 
-from vigil.children import ChildFailedError, Children, free_ports, wait_for_health
+from vigil.children import ChildFailedError, Children, wait_for_health
 
 
 def test_children_end_with_the_block_that_started_them(tmp_path):
@@ -28,10 +27,3 @@ def test_what_a_child_says_is_in_its_log(tmp_path):
     with Children(tmp_path) as children:
         children.start("speaker", ["-c", "print('hello')"]).wait(20)
         assert children.log_of("speaker").read_text() == "hello\n"
-
-
-def test_free_ports_are_free_and_differ():
-    ports = free_ports()
-    assert len(set(ports.values())) == len(ports)
-    for number in ports.values():
-        socket.create_server(("127.0.0.1", int(number))).close()

@@ -12,9 +12,10 @@ sys.path.insert(0, str(Path(__file__).parent))  # the stand-ins, shared by the m
 from stand_ins import SMServerStandIn, receiver
 
 from broker.codec import envelope
-from broker.database import migrate, open_database
+from broker.database import open_database
 from broker.model.messages import TriggerActivated, TriggerEnded
 from broker.transport import Envelope
+from tests.databases import migrated
 from workers.settings import EngineSettings
 from workers.tables import SCHEMA, SCRIPTS
 
@@ -58,7 +59,7 @@ def database(request, tmp_path):
     """An engine on an empty, migrated database: every test that uses it runs on both."""
     small = request.param == "sqlite"
     url = f"sqlite:///{tmp_path}/engine.db" if small else request.getfixturevalue("postgres_url")
-    migrate(url, SCHEMA, SCRIPTS)
+    migrated(url, SCHEMA, SCRIPTS)
     engine = open_database(url, SCHEMA)
     yield engine
     engine.dispose()

@@ -10,10 +10,11 @@ import pytest
 from stand_ins import alarm, until
 
 from broker.connect import connect
-from broker.database import migrate, open_database
+from broker.database import open_database
 from broker.process import Health
 from broker.topology import queues_of
 from broker.trust.http import API
+from tests.databases import migrated
 from workers.embedded import EmbeddedEngine
 from workers.settings import FlowerSettings
 from workers.tables import SCHEMA, SCRIPTS, alarm_event
@@ -29,7 +30,7 @@ def embedded(settings, smserver, http):
             ]
         )
     )
-    migrate(settings.database_url(SCHEMA), SCHEMA, SCRIPTS)
+    migrated(settings.database_url(SCHEMA), SCHEMA, SCRIPTS)
     health = Health("engine")
     engine = EmbeddedEngine(
         settings,

@@ -7,11 +7,11 @@ from sqlalchemy import func, select
 from stand_ins import alarm, site, until
 
 from broker.codec import encode
-from broker.database import migrate
 from broker.memory import Hub, MemoryBroker
 from broker.model.resources import Camera, Server, ServerRole
 from broker.process import Health
 from broker.replica import Replica
+from tests.databases import migrated
 from workers.app import make_app
 from workers.engine import IntakeEngine
 from workers.store.routes import control_url, store_routes
@@ -20,7 +20,7 @@ from workers.tables import SCHEMA, SCRIPTS, alarm_event, trigger_event
 
 @pytest.fixture
 def runtime(settings):
-    migrate(settings.database_url(SCHEMA), SCHEMA, SCRIPTS)
+    migrated(settings.database_url(SCHEMA), SCHEMA, SCRIPTS)
     app = make_app(settings, Health("engine"))
     yield app.vigil.get()
     app.vigil.close()

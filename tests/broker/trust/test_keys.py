@@ -143,7 +143,7 @@ def test_a_damaged_master_key_is_never_replaced(tmp_path):
     assert path.read_bytes() == b"short"
 
 
-def test_a_password_is_verified_and_its_hash_is_argon2id():
+def test_a_password_is_verified_and_its_hash_is_argon2id(dear_passwords):
     hashed = hash_password("correct horse")
     assert hashed.startswith("$argon2id$")
     assert verify_password(hashed, "correct horse")

@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from broker.database import migrate
 from broker.memory import Hub, MemoryBroker
 from broker.process import Health, TLSSettings
 from clients.desktop.background import Background
@@ -24,6 +23,7 @@ from clients.sdk import Client
 from servers.smserver.server import SMServer
 from servers.smserver.settings import SMServerGroup, SMServerSettings
 from servers.smserver.store import MIGRATIONS, SCHEMA
+from tests.databases import migrated
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -91,7 +91,7 @@ class Served:
             tls=self._tls,
             smserver=SMServerGroup(port=self.port, operations_port=0, **self._smserver),
         )
-        await asyncio.to_thread(migrate, settings.database_url("smserver"), SCHEMA, MIGRATIONS)
+        await asyncio.to_thread(migrated, settings.database_url("smserver"), SCHEMA, MIGRATIONS)
         self._stack = AsyncExitStack()
         health = Health("smserver")
         broker = MemoryBroker(Hub(settings.broker.partitions), health=health)

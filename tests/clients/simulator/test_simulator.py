@@ -12,6 +12,7 @@ import av
 import httpx
 import pytest
 
+from broker.trust.tls import client_context
 from clients.simulator import stamp
 from clients.simulator.playback import Timer
 from clients.simulator.server import Simulator
@@ -109,7 +110,10 @@ async def test_sound_and_picture_stay_together(running):
 
 
 async def test_motion_begins_and_ends_at_key_frames(running):
-    async with running() as simulator, httpx.AsyncClient(trust_env=False, base_url=simulator.control_url) as control:
+    async with (
+        running() as simulator,
+        httpx.AsyncClient(verify=client_context(), trust_env=False, base_url=simulator.control_url) as control,
+    ):
         watching = asyncio.create_task(
             watch(f"{simulator.rtsp_url}/camera/1/main", lambda r: len(r.video()) > 25 * 5, within_s=20)
         )
@@ -127,7 +131,10 @@ async def test_motion_begins_and_ends_at_key_frames(running):
 
 
 async def test_seconds_are_taken_from_body_or_query_and_wrong_ones_are_explained(running):
-    async with running() as simulator, httpx.AsyncClient(trust_env=False, base_url=simulator.control_url) as control:
+    async with (
+        running() as simulator,
+        httpx.AsyncClient(verify=client_context(), trust_env=False, base_url=simulator.control_url) as control,
+    ):
         assert (await control.post("/cameras/2/motion", json={"seconds": 3})).json()["motion_s"] == 3
         assert (await control.post("/cameras/2/motion")).json()["motion_s"] == 10
         for wrong in ({"seconds": -1}, {"second": 3}):
@@ -142,7 +149,10 @@ async def test_seconds_are_taken_from_body_or_query_and_wrong_ones_are_explained
 
 
 async def test_a_camera_that_is_away_hangs_up_refuses_and_comes_back(running):
-    async with running() as simulator, httpx.AsyncClient(trust_env=False, base_url=simulator.control_url) as control:
+    async with (
+        running() as simulator,
+        httpx.AsyncClient(verify=client_context(), trust_env=False, base_url=simulator.control_url) as control,
+    ):
         url = f"{simulator.rtsp_url}/camera/1/main"
         watching = asyncio.create_task(watch(url, lambda r: False))
         other = asyncio.create_task(watch(f"{simulator.rtsp_url}/camera/2/main", lambda r: len(r.video()) > 60))
@@ -158,7 +168,10 @@ async def test_a_camera_that_is_away_hangs_up_refuses_and_comes_back(running):
 
 
 async def test_a_silent_camera_keeps_its_connections_and_speaks_again(running):
-    async with running() as simulator, httpx.AsyncClient(trust_env=False, base_url=simulator.control_url) as control:
+    async with (
+        running() as simulator,
+        httpx.AsyncClient(verify=client_context(), trust_env=False, base_url=simulator.control_url) as control,
+    ):
         url = f"{simulator.rtsp_url}/camera/1/main"
         watching = asyncio.create_task(watch(url, lambda r: len(r.video()) > 60))
         await until_watched(simulator)
@@ -168,7 +181,10 @@ async def test_a_silent_camera_keeps_its_connections_and_speaks_again(running):
 
 
 async def test_the_size_changes_at_a_key_frame_without_a_new_connection(running):
-    async with running() as simulator, httpx.AsyncClient(trust_env=False, base_url=simulator.control_url) as control:
+    async with (
+        running() as simulator,
+        httpx.AsyncClient(verify=client_context(), trust_env=False, base_url=simulator.control_url) as control,
+    ):
         url = f"{simulator.rtsp_url}/camera/1/main"
         watching = asyncio.create_task(watch(url, lambda r: any(u.format for u in r.units), within_s=30))
         answer = await control.post("/cameras/1/resolution", json={"width": 256, "height": 144}, timeout=30)

@@ -10,6 +10,7 @@ import pytest
 from broker.model import messages as m
 from broker.model.resources import ServerRole
 from broker.process import Health
+from broker.trust.tls import client_context
 from servers.dvrserver.control import Parts, make_app
 from servers.net.policy import Policies, policy_table
 from tests.servers.dvrserver.camera_stand import CameraStand
@@ -42,7 +43,9 @@ async def node(site, run_node, stand):
 @pytest.fixture
 async def ask(site, node):
     """`await ask("GET", "/state", user="guard")`."""
-    async with httpx.AsyncClient(base_url=node.control_url + "/api/v1", trust_env=False) as client:
+    async with httpx.AsyncClient(
+        verify=client_context(), base_url=node.control_url + "/api/v1", trust_env=False
+    ) as client:
 
         async def ask(method, path, *, user="guard", **given):
             headers = {"Authorization": f"Bearer {site.token(user)}", **given.pop("headers", {})} if user else {}
@@ -55,7 +58,9 @@ async def ask(site, node):
 async def order(site, node):
     """`await order("o1", camera_id=…)`, as the engine."""
     token = site.issuer.service("engine-1", ServerRole.ENGINE)
-    async with httpx.AsyncClient(base_url=node.control_url + "/api/v1", trust_env=False) as client:
+    async with httpx.AsyncClient(
+        verify=client_context(), base_url=node.control_url + "/api/v1", trust_env=False
+    ) as client:
 
         async def order(id_, *, token=token, **body):
             headers = {"Authorization": f"Bearer {token}"}
@@ -87,7 +92,7 @@ def test_every_route_names_its_policy(site):
 
 async def test_without_a_token_only_health_and_the_description_are_answered(ask, node):
     assert (await ask("GET", "/health", user=None)).status_code == 200
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(verify=client_context(), trust_env=False) as client:
         assert "/api/v1/state" in (await client.get(node.control_url + "/openapi.json")).json()["paths"]
     for path in ("/state", "/cameras/door/timeline", "/cameras/door/snapshot", "/orders/o1"):
         assert (await ask("GET", path, user=None, params=span())).status_code == 401

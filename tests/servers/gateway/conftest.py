@@ -10,13 +10,13 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from websockets.asyncio.client import connect
 
-from broker.database import migrate
 from broker.memory import Hub, MemoryBroker
 from broker.model.resources import Camera, ServerRole
 from broker.process import Health
 from broker.trust.enrolment import enrol
 from broker.trust.errors import TokenRefusedError
 from broker.trust.identity import Identity
+from broker.trust.tls import client_context
 from broker.trust.tokens import TokenChecker
 from clients.sdk import AsyncClient
 from servers.gateway.server import Gateway
@@ -29,6 +29,7 @@ from servers.smserver.server import SMServer
 from servers.smserver.settings import SMServerGroup, SMServerSettings
 from servers.smserver.store import MIGRATIONS, SCHEMA
 from servers.wire.media import AccessUnit, H264Format
+from tests.databases import migrated
 
 SPS = bytes.fromhex("6742c01fda014016ec05a808080a000003000200000300651e306540")
 PPS = bytes.fromhex("68ce0fc8")
@@ -138,7 +139,7 @@ async def site(tmp_path):
     async with AsyncExitStack() as stack:
         site = Site()
         settings = SMServerSettings(data_dir=tmp_path, smserver=SMServerGroup(port=0, operations_port=0))
-        await asyncio.to_thread(migrate, settings.database_url("smserver"), SCHEMA, MIGRATIONS)
+        await asyncio.to_thread(migrated, settings.database_url("smserver"), SCHEMA, MIGRATIONS)
         health = Health("tests")
         broker = site.broker = MemoryBroker(Hub(settings.broker.partitions), health=health)
         await broker.start()
@@ -173,7 +174,7 @@ async def site(tmp_path):
         stack.push_async_callback(site.gateway.close)
         await site.gateway.start()
 
-        site.http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+        site.http = await stack.enter_async_context(httpx.AsyncClient(verify=client_context(), trust_env=False))
         site.admin = await stack.enter_async_context(AsyncClient(site.gateway.data_url))
         await site.admin.sign_in("admin", site.password)
         async with AsyncClient(site.smserver.url) as client:
@@ -204,5 +205,5 @@ async def alone(tmp_path):
 
 @pytest.fixture
 async def http():
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(verify=client_context(), trust_env=False) as http:
         yield http

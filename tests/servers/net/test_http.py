@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from broker.process import Health, TLSSettings
 from broker.trust.errors import PlainRefusedError
+from broker.trust.tls import client_context
 from servers.net.http import HttpServer, PortTakenError, Problem, install_problems
 from servers.net.policy import public, websocket_policy
 from servers.net.serve import open_operations
@@ -69,7 +70,7 @@ async def server():
 
 @pytest.fixture
 async def client(server):
-    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+    async with httpx.AsyncClient(verify=client_context(), base_url=server.url, trust_env=False) as client:
         yield client
 
 

@@ -11,6 +11,7 @@ from starlette.staticfiles import StaticFiles
 
 from broker.model.access import Access
 from broker.model.resources import Profile, Right, ServerRole, User
+from broker.trust.tls import client_context
 from broker.trust.tokens import SigningKeys, TokenChecker, TokenIssuer
 from servers.net.http import HttpServer, install_problems
 from servers.net.policy import (
@@ -96,7 +97,7 @@ async def server(app):
 
 @pytest.fixture
 async def client(server):
-    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+    async with httpx.AsyncClient(verify=client_context(), base_url=server.url, trust_env=False) as client:
         yield client
 
 

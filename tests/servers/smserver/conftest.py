@@ -6,15 +6,16 @@ import httpx
 import pytest
 
 from broker.codec import envelope
-from broker.database import migrate
 from broker.memory import Hub, MemoryBroker
 from broker.model.resources import ServerRole
 from broker.process import DatabaseSettings, Health
 from broker.topology import queues_of
 from broker.trust.identity import Identity
+from broker.trust.tls import client_context
 from servers.smserver.server import SMServer
 from servers.smserver.settings import SMServerGroup, SMServerSettings
 from servers.smserver.store import MIGRATIONS, SCHEMA
+from tests.databases import migrated
 
 API = "/api/v1"
 
@@ -107,7 +108,9 @@ class Site:
                 await asyncio.sleep(0.02)
 
     def stranger(self) -> Person:
-        http = httpx.AsyncClient(base_url=self.server.url, timeout=20, headers={"User-Agent": "tests/1"})
+        http = httpx.AsyncClient(
+            verify=client_context(), base_url=self.server.url, timeout=20, headers={"User-Agent": "tests/1"}
+        )
         self.people.append(http)
         return Person(http)
 
@@ -198,7 +201,7 @@ def settings_in(tmp_path, url="", **smserver):
 
 @asynccontextmanager
 async def running(settings):
-    await asyncio.to_thread(migrate, settings.database_url("smserver"), SCHEMA, MIGRATIONS)
+    await asyncio.to_thread(migrated, settings.database_url("smserver"), SCHEMA, MIGRATIONS)
     site = await Site(settings).start()
     try:
         yield site

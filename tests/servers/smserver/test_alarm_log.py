@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from broker.codec import envelope
-from broker.database import migrate
 from broker.model import messages as m
 from broker.model.access import Access
 from broker.model.actions import Outcome
@@ -13,6 +12,7 @@ from broker.model.base import Priority
 from broker.model.resources import Profile, Right, User
 from servers.smserver import alarm_log
 from servers.smserver.store import MIGRATIONS, SCHEMA, Store
+from tests.databases import migrated
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ALL = Access(
@@ -55,7 +55,7 @@ def life(event_id="e1", alarm_id="door"):
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request, tmp_path):
     url = f"sqlite:///{tmp_path}/s.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    migrate(url, SCHEMA, MIGRATIONS)
+    migrated(url, SCHEMA, MIGRATIONS)
     store = Store(url)
     yield store
     store.close()

@@ -4,18 +4,18 @@ import pytest
 import sqlalchemy as sa
 
 from broker.codec import envelope
-from broker.database import migrate
 from broker.model import messages as m
 from broker.model.resources import ServerRole
 from servers.smserver import conditions
 from servers.smserver.store import MIGRATIONS, SCHEMA, Store
 from servers.smserver.tables import node_state, outbox
+from tests.databases import migrated
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request, tmp_path):
     url = f"sqlite:///{tmp_path}/s.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    migrate(url, SCHEMA, MIGRATIONS)
+    migrated(url, SCHEMA, MIGRATIONS)
     store = Store(url)
     yield store
     store.close()

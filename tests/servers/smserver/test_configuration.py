@@ -8,7 +8,6 @@ import pytest
 import sqlalchemy as sa
 
 from broker.codec import decode, message_of
-from broker.database import migrate
 from broker.model import messages as m
 from broker.model.base import Priority
 from broker.model.resources import Alarm, Camera, MotionTrigger, Profile, Server, ServerRole, User
@@ -22,6 +21,7 @@ from servers.smserver.errors import ConflictError, RefusedError, StaleError
 from servers.smserver.snapshot import changes_of, revision_of
 from servers.smserver.store import MIGRATIONS, SCHEMA, Store
 from servers.smserver.vaulting import Secrets
+from tests.databases import migrated
 
 ME = Author("admin", "127.0.0.1", "tests/1")
 
@@ -30,7 +30,7 @@ class Shop:
     """A configuration on a database of its own."""
 
     def __init__(self, url, folder):
-        migrate(url, SCHEMA, MIGRATIONS)
+        migrated(url, SCHEMA, MIGRATIONS)
         self.store = Store(url)
         self.commits = 0
         self.configuration = Configuration(self.store, Secrets(Vault(folder / "master-key")), self._count)

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from broker.codec import envelope
-from broker.database import migrate
 from broker.model import messages as m
 from servers.smserver.intake import take_in
 from servers.smserver.store import MIGRATIONS, SCHEMA, Store
+from tests.databases import migrated
 
 AT = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -37,7 +37,7 @@ class Batches:
 @pytest.fixture
 def store(tmp_path):
     url = f"sqlite:///{tmp_path}/s.db"
-    migrate(url, SCHEMA, MIGRATIONS)
+    migrated(url, SCHEMA, MIGRATIONS)
     store = Store(url)
     yield store
     store.close()

@@ -6,13 +6,13 @@ import threading
 import pytest
 import sqlalchemy as sa
 
-from broker.database import migrate
 from broker.model.layouts import MAX_LAYOUTS, Layout, Tab
 from servers.smserver import audit, layouts
 from servers.smserver.audit import Author
 from servers.smserver.errors import ConflictError, StaleError
 from servers.smserver.store import MIGRATIONS, SCHEMA, Store
 from servers.smserver.tables import layout
+from tests.databases import migrated
 
 DOORS = {"name": "Doors, front", "tabs": [{"name": "All", "cells": 4, "cameras": ["cam-1", None], "stream": "sub"}]}
 ANNA, BERT = Author("anna"), Author("bert")
@@ -21,7 +21,7 @@ ANNA, BERT = Author("anna"), Author("bert")
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request, tmp_path):
     url = f"sqlite:///{tmp_path}/s.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    migrate(url, SCHEMA, MIGRATIONS)
+    migrated(url, SCHEMA, MIGRATIONS)
     store = Store(url)
     yield store
     store.close()

@@ -18,6 +18,7 @@ from servers.smserver.server import SMServer
 from servers.smserver.settings import SMServerGroup, SMServerSettings
 from servers.smserver.store import MIGRATIONS, SCHEMA
 from servers.smserver.tables import METADATA, alarm_event
+from tests.databases import migrated
 
 
 def settings_with(tmp_path, url="", **group):
@@ -128,7 +129,7 @@ async def test_on_rabbitmq_changes_go_out_and_alarms_come_in(rabbitmq_url, tmp_p
         smserver=SMServerGroup(port=0),
     )
     health = Health("smserver")
-    await asyncio.to_thread(migrate, settings.database_url("smserver"), SCHEMA, MIGRATIONS)
+    await asyncio.to_thread(migrated, settings.database_url("smserver"), SCHEMA, MIGRATIONS)
     broker = connect(settings.broker, name="smserver", health=health)
     await broker.start()
     server = SMServer(settings, broker, health)
@@ -167,7 +168,7 @@ async def test_a_task_that_fails_by_a_mistake_of_ours_begins_again_and_says_so(t
 
     monkeypatch.setattr(EventHub, "_read", flaky)
     settings = settings_with(tmp_path / "own")
-    await asyncio.to_thread(migrate, settings.database_url("smserver"), SCHEMA, MIGRATIONS)
+    await asyncio.to_thread(migrated, settings.database_url("smserver"), SCHEMA, MIGRATIONS)
     health = Health("smserver")
     broker = MemoryBroker(Hub(2), health=health)
     await broker.start()

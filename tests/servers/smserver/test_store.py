@@ -7,7 +7,6 @@ import pytest
 import sqlalchemy as sa
 
 from broker.codec import envelope
-from broker.database import migrate
 from broker.model import messages as m
 from broker.model.resources import Profile, Right, User
 from broker.trust.passwords import hash_password
@@ -22,6 +21,7 @@ from servers.smserver.settings import SMServerGroup
 from servers.smserver.store import MIGRATIONS, SCHEMA, Store
 from servers.smserver.tables import event
 from servers.smserver.vaulting import Secrets
+from tests.databases import migrated
 
 ROUNDS = 5
 
@@ -29,7 +29,7 @@ ROUNDS = 5
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request, tmp_path):
     url = f"sqlite:///{tmp_path}/s.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    migrate(url, SCHEMA, MIGRATIONS)
+    migrated(url, SCHEMA, MIGRATIONS)
     store = Store(url)
     yield store
     store.close()

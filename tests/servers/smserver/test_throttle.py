@@ -40,7 +40,7 @@ async def test_many_names_from_one_address_slow_down_too(make_site):
         await stranger.sign_in("user-5", "a wrong guess", status=429)
 
 
-async def test_guesses_made_at_the_same_time_are_all_counted(make_site):
+async def test_guesses_made_at_the_same_time_are_all_counted(make_site, dear_passwords):
     async with make_site(throttle_tries=3) as site:
         answers = await asyncio.gather(
             *(site.stranger().sign_in("admin", f"a wrong guess {n}", status=None) for n in range(12))
@@ -50,7 +50,7 @@ async def test_guesses_made_at_the_same_time_are_all_counted(make_site):
         assert set(codes) == {401, 429}
 
 
-async def test_the_right_password_is_never_throttled_however_many_come_at_the_same_time(make_site):
+async def test_the_right_password_is_never_throttled_however_many_come_at_the_same_time(make_site, dear_passwords):
     async with make_site(throttle_tries=50, throttle_address_tries=50) as site:
         people = [site.stranger() for _ in range(16)]
         for _ in range(2):
