@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 BROKER ?= memory
+JOBS   ?= 3
 export PYTHONDONTWRITEBYTECODE :=
 
 ##@ Use it
@@ -22,8 +23,8 @@ up: $(VENV)/.system ## Run `vigil up` on a private RabbitMQ and PostgreSQL
 smoke: $(VENV)/.dev $(if $(filter rabbitmq,$(BROKER)),$(VENV)/.system) ## Check the main job, headless; BROKER=rabbitmq, SITE=URL
 	@$(BIN)/vigil smoke --broker $(BROKER) $(if $(SITE),--site $(SITE))
 
-test: check $(VENV)/.system ## Set up and run every test but the long ones (under 15 minutes)
-	@$(BIN)/pytest -m "not long"
+test: check $(VENV)/.system ## Set up and run every test but the long ones (under 10 minutes); JOBS=8 where there are cores
+	@$(BIN)/pytest -m "not long" -n $(JOBS)
 
 test-long: check $(VENV)/.system ## The longer tests, and higher counts of the same ones
 	@VIGIL_TEST_LONG=1 $(BIN)/pytest

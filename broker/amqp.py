@@ -31,6 +31,9 @@ from broker.transport import Envelope
 
 log = logger(__name__)
 
+INTERNAL_ERROR = 541
+"""How RabbitMQ 3 answers who reads a queue that has no leader: it closes the whole connection."""
+
 REFUSE_RETRY_S = 1.0
 """Pause before a dead letter is published again."""
 
@@ -264,8 +267,18 @@ class AmqpDelivery:
 class AmqpSubscriber:
     """Listens to one queue on a channel of its own."""
 
-    def __init__(self, link: Link, bound: BoundQueue, prefetch: int, dead: Callable[[], AmqpPublisher]) -> None:
+    def __init__(
+        self,
+        link: Link,
+        bound: BoundQueue,
+        prefetch: int,
+        dead: Callable[[], AmqpPublisher],
+        on_trouble: "Callable[[AmqpSubscriber], None]",
+    ) -> None:
+        self.trouble = ""
+        """Why the queue cannot be read although the connection stands."""
         self._link = link
+        self._on_trouble = on_trouble
         self._bound = bound
         self._prefetch = prefetch
         self._dead = dead
@@ -279,6 +292,11 @@ class AmqpSubscriber:
         self._flush_planned = False
         self._closed = False
         self._delivered = metrics.DELIVERED.labels(bound.name)
+
+    @property
+    def queue(self) -> str:
+        """The name of what is read."""
+        return self._bound.name
 
     async def ready(self) -> None:
         """Wait until the queue exists and is read."""
@@ -307,7 +325,7 @@ class AmqpSubscriber:
 
     async def serve(self, connection: AsyncioConnection) -> None:
         """Keep a channel open on this connection."""
-        delays = backoff()
+        delays, calls = backoff(), None
         try:
             while True:
                 try:
@@ -321,16 +339,32 @@ class AmqpSubscriber:
                     )
                     delays = backoff()
                     self._ready.set()
+                    self._say("")
                     reason = await asyncio.shield(calls.closed)
                 except (ChannelLostError, pika.exceptions.AMQPError) as error:
                     reason = str(error)
                 log.warning("reading a queue was interrupted", queue=self._bound.name, reason=reason)
-                self._lose()
+                self._lose(calls)
+                calls = None
                 await asyncio.sleep(jitter(next(delays)))
         finally:
-            self._lose()
+            self._lose(calls)
 
-    def _lose(self) -> None:
+    async def move(self, link: Link) -> None:
+        """Live on another connection from now on."""
+        await self._link.remove(self)
+        self._link = link
+        if not self._closed:
+            link.add(self)
+
+    def _say(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            self.trouble = trouble
+            self._on_trouble(self)
+
+    def _lose(self, calls: ChannelCalls | None) -> None:
+        if calls is not None and calls.code == INTERNAL_ERROR and not self._ready.is_set():
+            self._say(f"the queue {self.queue} cannot be read: {calls.closed.result()}")
         self._epoch += 1
         self._calls = None
         self._ready.clear()
@@ -420,12 +454,14 @@ class AmqpBroker:
         # pika reports each failed try with a traceback; what matters of it is said here once.
         logging.getLogger("pika").setLevel(logging.CRITICAL)
         self._settings = settings
+        self._name = name
         self._health = health
         self._publish = Link(settings, f"{name} publish", settings.partitions, self._report)
         self._consume = Link(settings, f"{name} consume", settings.partitions, self._report)
         self._tasks: list[asyncio.Task[None]] = []
         self._publishers: list[AmqpPublisher] = []
         self._subscribers: list[AmqpSubscriber] = []
+        self._apart: dict[AmqpSubscriber, Link] = {}
         self._dead: AmqpPublisher | None = None
 
     async def start(self) -> None:
@@ -442,6 +478,7 @@ class AmqpBroker:
         for task in self._tasks:
             await end(task)
         self._tasks, self._publishers, self._subscribers, self._dead = [], [], [], None
+        self._apart.clear()
 
     def publisher(self, name: str) -> AmqpPublisher:
         """A new publisher."""
@@ -452,7 +489,7 @@ class AmqpBroker:
 
     def subscriber(self, queue: BoundQueue, *, prefetch: int = 500) -> AmqpSubscriber:
         """A new reader."""
-        subscriber = AmqpSubscriber(self._consume, queue, prefetch, self._dead_publisher)
+        subscriber = AmqpSubscriber(self._consume, queue, prefetch, self._dead_publisher, self._on_trouble)
         self._subscribers.append(subscriber)
         self._consume.add(subscriber)
         return subscriber
@@ -462,9 +499,23 @@ class AmqpBroker:
             self._dead = self.publisher("dead letters")
         return self._dead
 
+    def _on_trouble(self, subscriber: AmqpSubscriber) -> None:
+        """Move the reader of a queue without a leader to a connection of its own.
+
+        On the shared one each try would interrupt the others, and count as a try of all that they have in hand.
+        """
+        if subscriber.trouble and subscriber not in self._apart:
+            link = Link(
+                self._settings, f"{self._name} consume {subscriber.queue}", self._settings.partitions, self._report
+            )
+            self._apart[subscriber] = link
+            self._tasks += [asyncio.create_task(link.run()), asyncio.create_task(subscriber.move(link))]
+        self._report()
+
     def _report(self) -> None:
         metrics.BLOCKED.set(int(self._publish.blocked))
         trouble = self._publish.trouble or self._consume.trouble
+        trouble = trouble or next((one.trouble for one in self._subscribers if one.trouble), "")
         if trouble:
             detail = f"RabbitMQ at {self._publish.peer} cannot be used: {trouble}; trying for ever"
         elif self._publish.blocked:

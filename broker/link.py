@@ -23,6 +23,9 @@ FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 2.0
 """The longest pause between two tries to connect."""
 
+STEADY_S = 5.0
+"""A connection that stood this long was a good one: the next pause is short again. Others are not worth a hurry."""
+
 CONNECT_TIMEOUT_S = 10
 CLOSE_TIMEOUT_S = 2.0
 
@@ -59,11 +62,14 @@ class ChannelCalls:
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
+        self.code: int | None = None
+        """RabbitMQ's reply code, once it has closed the channel or its connection."""
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         channel.add_on_close_callback(self._on_close)
 
     def _on_close(self, _channel: Channel, reason: Exception) -> None:
         if not self.closed.done():
+            self.code = getattr(reason, "reply_code", None)
             self.closed.set_result(sentence(reason))
 
     @classmethod
@@ -140,9 +146,10 @@ class Link:
                 self._say(str(error))
                 await asyncio.sleep(jitter(next(delays)))
                 continue
+            stood_since = None
             try:
                 await self._until_closed(self._declare(connection), closed)
-                delays = backoff()
+                stood_since = asyncio.get_running_loop().time()
                 self._connection = connection
                 self._say("")
                 for user in self._users:
@@ -162,6 +169,8 @@ class Link:
                     if user in self._users:
                         self._users[user] = None
                 await _hang_up(connection, closed)
+            if stood_since is not None and asyncio.get_running_loop().time() - stood_since >= STEADY_S:
+                delays = backoff()
             await asyncio.sleep(jitter(next(delays)))
 
     async def _until_closed(self, work: Awaitable[None], closed: "asyncio.Future[str]") -> None:

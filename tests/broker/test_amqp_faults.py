@@ -232,6 +232,36 @@ async def test_a_deleted_queue_is_declared_anew_and_read_on(amqp, rabbitmq_url):
     await asyncio.wait_for(subscriber.ready(), 10)
 
 
+@pytest.mark.parametrize("apart", [True, False], ids=["", "negative control: all readers share a connection"])
+async def test_a_queue_without_a_leader_disturbs_no_other_and_is_read_when_it_has_one(
+    apart, rabbitmq, rabbitmq_url, amqp, monkeypatch
+):
+    """RabbitMQ answers 541 and closes the connection, which a queue's first reader shares with the others."""
+    if not apart:
+        monkeypatch.setattr(AmqpBroker, "_on_trouble", lambda self, _subscriber: self._report())
+    broker = await amqp.broker()
+    sick = queue_named("engine", f"engine.triggers.low.{partition_of('cam-1', 2)}")
+    well = queue_named("dvrserver", "dvrserver.notices", node="node-1")
+    healthy = broker.subscriber(well)
+    await asyncio.wait_for(healthy.ready(), 30)
+    member = f"{{'{rabbitmq_url.rsplit('/', 1)[1]}_{sick.name}', node()}}"
+    await asyncio.to_thread(rabbitmq.ctl, "eval", f"ok = ra:stop_server(quorum_queues, {member}).")
+    reader = broker.subscriber(sick)
+    await eventually(lambda: sick.name in amqp.health.report()["parts"]["broker"]["detail"])
+    assert "541" in amqp.health.report()["parts"]["broker"]["detail"]
+    await asyncio.wait_for(healthy.ready(), 10)
+    await eventually(lambda: not apart or reader in broker._apart)
+    interruptions, tries = healthy._epoch, reader._epoch
+    await eventually(lambda: reader._epoch >= tries + 3)
+    assert (healthy._epoch == interruptions) is apart
+    await asyncio.to_thread(rabbitmq.ctl, "eval", f"ok = ra:restart_server(quorum_queues, {member}).")
+    await asyncio.wait_for(reader.ready(), 30)
+    assert amqp.health.ok
+    said = sealed()
+    await broker.publisher("later").publish(said)
+    assert (await read(reader, 1))[0].envelope == said
+
+
 async def test_a_blocked_connection_is_seen_in_health_and_waits(amqp, rabbitmq, rabbitmq_url):
     broker = await amqp.broker()
     publisher = broker.publisher("test")
