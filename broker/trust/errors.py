@@ -6,6 +6,7 @@ TrustError
   TokenRefusedError     a token is not accepted; the reason is for logs, the peer only hears 401
   EgressRefusedError    an address must not be called; says which field, why, and what would allow it
   PlainRefusedError     a port would speak without TLS beyond this machine
+  EnvelopeRefusedError  a signed document is not accepted; says why
   EnrolmentRefusedError SMServer does not admit this process; says why
 """
 
@@ -55,3 +56,7 @@ class PlainRefusedError(TrustError):
 
 class EnrolmentRefusedError(TrustError):
     """SMServer does not admit this process."""
+
+
+class EnvelopeRefusedError(TrustError):
+    """A signed document is not accepted."""

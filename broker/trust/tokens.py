@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OKPKey
@@ -74,6 +76,13 @@ class SigningKeys:
     def jwks(self) -> dict[str, Any]:
         """The public keys (RFC 7517, section 5)."""
         return dict(self._keys.as_dict(private=False))
+
+    def ed25519(self) -> tuple[Ed25519PrivateKey, tuple[str, ...]]:
+        """The key that signs, for documents that are no tokens, and all public keys (hexadecimal), the first first."""
+        every = [key.private_key for key in self._keys.keys if isinstance(key, OKPKey)]
+        usable = [key for key in every if isinstance(key, Ed25519PrivateKey)]
+        publics = (key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex() for key in usable)
+        return usable[0], tuple(publics)
 
 
 class TokenIssuer:

@@ -24,6 +24,8 @@ class Call(Generic[T]):
     query: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     """Sent as JSON; nothing when none."""
+    content: bytes | None = None
+    """Sent as it is, in the place of `body`."""
     headers: Mapping[str, str] = field(default_factory=dict)
     signed: bool = True
     """Whether the user's access token goes with it."""

@@ -52,6 +52,7 @@ class Session:
             params=dict(call.query) or None,
             headers=headers,
             json=call.body,
+            content=call.content,
             extensions=self._extensions if call.timeout_s is None else _timeout(call.timeout_s),
         )
 

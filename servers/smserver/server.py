@@ -26,6 +26,7 @@ from servers.smserver.nodes import Nodes
 from servers.smserver.sessions import Sessions
 from servers.smserver.settings import SMServerSettings
 from servers.smserver.store import Store
+from servers.smserver.updates import LOOK_S, Updates
 from servers.smserver.vaulting import Secrets
 
 log = logger(__name__)
@@ -122,6 +123,7 @@ class SMServer:
             sessions=Sessions(store, issuer, settings.smserver, committed),
             nodes=Nodes(store, configuration, keys, issuer, settings.join_secret_path),
             hub=hub,
+            updates=Updates(settings.updates_dir, store, committed),
             keys=keys,
             issuer=issuer,
             health=self._health,
@@ -142,6 +144,7 @@ class SMServer:
         self._keep("alarms", lambda: self._read("alarms", lambda it: take_in(it, store, alarm_log.take_in, committed)))
         self._keep("state", lambda: self._read("state", lambda it: take_in(it, store, conditions.take_in, committed)))
         self._keep("notices", lambda: self._read("notices", drain))
+        self._keep("updates", lambda: self._look_for_updates(services.updates))
         self._keep("tidy", lambda: self._tidy(store))
         self._keep("watch", lambda: self._watch(store, committed))
 
@@ -186,6 +189,12 @@ class SMServer:
             with contextlib.suppress(NotReadyError):
                 await asyncio.to_thread(tidy, store, self._settings.smserver)
             await asyncio.sleep(INTERVAL_S)
+
+    async def _look_for_updates(self, updates: Updates) -> None:
+        while True:
+            with contextlib.suppress(NotReadyError):
+                await asyncio.to_thread(updates.look)
+            await asyncio.sleep(LOOK_S)
 
     async def _read(self, name: str, read: Callable[[Subscriber], Awaitable[None]]) -> None:
         queue = _queue(f"smserver.{name}", self._settings.broker.partitions)

@@ -25,6 +25,10 @@ class SMServerGroup(Group):
     throttle_memory_s: int = Field(3600, ge=1, le=604_800, description="Seconds after which wrong tries are forgotten.")
     event_days: int = Field(7, ge=1, le=3_650, description="Days for which a client can resume its events.")
     log_days: int = Field(90, ge=1, le=3_650, description="Days for which alarm events and health events are listed.")
+    updates_dir: Path | None = Field(
+        None,
+        description="The repository of application updates that is shown under /updates/; none: <data_dir>/updates.",
+    )
     join_secret_file: Path | None = Field(
         None, description="What a new node must know to join; none: <data_dir>/keys/join-secret."
     )
@@ -39,6 +43,11 @@ class SMServerSettings(ProcessSettings):
     def keys_dir(self) -> Path:
         """Where signing keys, the master key and the join secret lie."""
         return self.data_dir / "keys"
+
+    @property
+    def updates_dir(self) -> Path:
+        """The folder behind `/updates/`."""
+        return self.smserver.updates_dir or self.data_dir / "updates"
 
     @property
     def join_secret_path(self) -> Path:

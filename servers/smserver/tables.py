@@ -204,6 +204,15 @@ health_event = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),
 )
 
+document = sa.Table(
+    "document",
+    METADATA,
+    sa.Column("name", sa.String(80), primary_key=True),
+    sa.Column("revision", BIG, nullable=False),
+    sa.Column("body", sa.JSON, nullable=False),
+    comment="What exists once per site: the configuration of clients, and the releases that were announced.",
+)
+
 # --- The bus ----------------------------------------------------------------------------------------------------
 
 inbox = inbox_table(METADATA)

@@ -21,6 +21,7 @@ from servers.smserver.api import (
     servers,
     sessions,
     streams,
+    updates,
     users,
 )
 from servers.smserver.api.context import Services, Using
@@ -81,11 +82,13 @@ def make_app(services: Services, checker: TokenChecker) -> FastAPI:
     install_problems(app)
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(NotReadyError, _not_ready)
-    families = (sessions, me, layouts, cameras, alarms, users, profiles, servers, streams, logs, nodes, events)
+    configured = (layouts, cameras, alarms, users, profiles, servers)
+    families = (sessions, me, *configured, streams, logs, nodes, events, updates)
     for family in families:
         app.include_router(family.router, prefix=PREFIX)
     app.include_router(health_router, prefix=PREFIX)
     app.include_router(nodes.well_known)
+    app.include_router(updates.served)
     require_policies(app)
     return app
 

@@ -22,6 +22,7 @@ from servers.smserver.nodes import Nodes
 from servers.smserver.sessions import Sessions
 from servers.smserver.site import AnyResource
 from servers.smserver.store import Store
+from servers.smserver.updates import Updates
 
 Item = TypeVar("Item")
 
@@ -35,6 +36,7 @@ class Services:
     sessions: Sessions
     nodes: Nodes
     hub: EventHub
+    updates: Updates
     keys: SigningKeys
     issuer: TokenIssuer
     health: Health

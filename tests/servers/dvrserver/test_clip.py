@@ -110,7 +110,7 @@ async def test_pictures_are_copied_byte_for_byte(ask, footage):
         (0, 3601, "exporter", "door", 422),
     ],
 )
-async def test_what_may_not_or_cannot_be_had_is_refused_with_a_sentence(ask, first, last, user, camera_id, status):  # noqa: PLR0917 - a table
+async def test_what_may_not_or_cannot_be_had_is_refused_with_a_sentence(ask, first, last, user, camera_id, status):
     answer = await ask(first, last, user=user, camera_id=camera_id)
     assert answer.status_code == status
     assert len(answer.json()["detail"]) > 20

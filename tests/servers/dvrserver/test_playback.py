@@ -137,7 +137,7 @@ async def test_a_moment_is_found_to_the_picture(playing, footage, at, until, sec
 
 
 @pytest.mark.parametrize(("scale", "least", "most"), [(1, 1.6, 2.4), (4, 1.6, 2.4), (0.5, 1.5, 2.4), (8, 1.0, 2.4)])
-async def test_time_runs_at_the_speed_asked_for(playing, footage, at, until, scale, least, most):  # noqa: PLR0917 - a table
+async def test_time_runs_at_the_speed_asked_for(playing, footage, at, until, scale, least, most):
     seconds = min(2 * scale, FIRST_S)
     async with playing() as (playback, screen):
         begun = await playback.play(start=at(0), end=at(seconds), scale=scale)
@@ -267,7 +267,7 @@ async def test_several_sessions_begin_together(playing, at, until):
         (5, 6, -1, "ends before"),
     ],
 )
-async def test_a_range_without_footage_is_refused_with_what_there_is_and_the_session_goes_on(  # noqa: PLR0917 - a table
+async def test_a_range_without_footage_is_refused_with_what_there_is_and_the_session_goes_on(
     playing, at, until, first, last, scale, said
 ):
     async with playing() as (playback, screen):
