@@ -31,6 +31,9 @@ PARTS = (
     Part("system-manager", "clients.system_manager.command:main", "System Manager: administer a site in a window"),
     Part("alarms",         "clients.cli.alarms:app",          "List and acknowledge alarms"),
     Part("dead-letters",   "broker.dead_letters:app",         "List, show, replay or drop unhandled messages"),
+    Part("vau",            "clients.vau.command:vau",         "Bring an application up to date and start it"),
+    Part("install-app",    "clients.vau.install_app:install_app", "Put VAU and launchers of applications in place"),
+    Part("release",        "clients.release.command:app",     "Make, sign and publish releases of applications"),
     Part("local-services", "vigil.local_services:beside",    "Run a command beside RabbitMQ and PostgreSQL"),
 )
 # fmt: on

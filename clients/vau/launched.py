@@ -41,6 +41,7 @@ class Launch(Value):
     configuration: ClientConfiguration | None = Field(None, description="The last one that the site has signed.")
     healthy: Path = Field(description="The file whose existence says that the application works.")
     restart: tuple[str, ...] = Field(description="The command line of VAU that starts this application again.")
+    sha256: str = Field("", description="Of the release that runs: what VAU knows it by.")
 
 
 @cache

@@ -175,7 +175,7 @@ def _crash_before_acknowledging(processes, bus, database, events, broken=""):
 
 
 @pytest.mark.parametrize(("broken", "noted"), [("", 1), ("inbox", 2)])
-def test_an_event_that_was_committed_and_not_acknowledged_counts_once_thanks_to_the_inbox(  # noqa: PLR0917 - fixtures
+def test_an_event_that_was_committed_and_not_acknowledged_counts_once_thanks_to_the_inbox(
     broken, noted, processes, bus, smserver, events, database
 ):
     smserver.configure(alarm())
