@@ -5,11 +5,16 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 
+from broker.codec import envelope
 from broker.model import messages as m
+from broker.model.messages import TriggerActivated, TriggerEnded
 from broker.model.resources import Alarm, Camera, MotionTrigger, Server, ServerRole
 from broker.replica import Snapshot
+from broker.transport import Envelope
 
 
 class Receiver:
@@ -112,6 +117,33 @@ class SMServerStandIn(Receiver):
     def to(self, prefix: str) -> list[dict]:
         """The requests to a path."""
         return [request for request in self.requests if request["path"].startswith(prefix)]
+
+
+class Events:
+    """Makes trigger events of a node with rising sequence numbers."""
+
+    def __init__(self) -> None:
+        self._sequence = count(1)
+
+    def _make(self, cls, source: str, at: datetime | None, boot: int, sequence: int | None) -> Envelope:
+        number = next(self._sequence) if sequence is None else sequence
+        fact = cls(
+            trigger="motion",
+            source_id=source,
+            node_id="node-1",
+            boot=boot,
+            sequence=number,
+            occurred_at=at or datetime.now(UTC),
+        )
+        return envelope(
+            fact, source="dvrserver/node-1", id=f"node-1.{boot}.{number}", trace_id=f"{boot * 1000 + number:032x}"
+        )
+
+    def activated(self, source: str = "cam-1", at=None, boot: int = 1, sequence=None) -> Envelope:
+        return self._make(TriggerActivated, source, at, boot, sequence)
+
+    def ended(self, source: str = "cam-1", at=None, boot: int = 1, sequence=None) -> Envelope:
+        return self._make(TriggerEnded, source, at, boot, sequence)
 
 
 def alarm(id_: str = "alarm-1", camera: str = "cam-1", **values: object) -> Alarm:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from aiosmtpd.controller import Controller
-from stand_ins import receiver
 
 import workers.actions
 from broker.model.actions import (
@@ -23,6 +22,7 @@ from broker.model.actions import (
 from broker.model.messages import AlarmRaised
 from broker.trust.egress import EgressPolicy
 from broker.trust.http import blocking_service_client, webhook_client
+from tests.workers.stand_ins import receiver
 from workers import templates
 from workers.action import KINDS, Attempt, Tools
 from workers.actions.email import compose as letter_of

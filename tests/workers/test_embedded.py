@@ -7,7 +7,6 @@ import urllib.error
 import urllib.request
 
 import pytest
-from stand_ins import alarm, until
 
 from broker.connect import connect
 from broker.database import open_database
@@ -15,6 +14,7 @@ from broker.process import Health
 from broker.topology import queues_of
 from broker.trust.http import API
 from tests.databases import migrated
+from tests.workers.stand_ins import alarm, until
 from workers.embedded import EmbeddedEngine
 from workers.settings import FlowerSettings
 from workers.tables import SCHEMA, SCRIPTS, alarm_event

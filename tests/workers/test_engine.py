@@ -4,7 +4,6 @@ import time
 
 import pytest
 from sqlalchemy import func, select
-from stand_ins import alarm, site, until
 
 from broker.codec import encode
 from broker.memory import Hub, MemoryBroker
@@ -12,6 +11,7 @@ from broker.model.resources import Camera, Server, ServerRole
 from broker.process import Health
 from broker.replica import Replica
 from tests.databases import migrated
+from tests.workers.stand_ins import alarm, site, until
 from workers.app import make_app
 from workers.engine import IntakeEngine
 from workers.store.routes import control_url, store_routes

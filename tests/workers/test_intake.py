@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import func, select
-from stand_ins import alarm
 
 from broker.codec import decode, envelope
 from broker.model.base import Priority
 from broker.model.messages import AcknowledgeRequested
 from broker.outbox import OutboxStore
+from tests.workers.stand_ins import alarm
 from workers.rules import AlarmIndex
 from workers.store.intake import Intake
 from workers.store.requests import Requests

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from stand_ins import alarm
 
 from broker.model.resources import ALWAYS, Calendar
+from tests.workers.stand_ins import alarm
 from workers import rules
 
 AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)

@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from sqlalchemy import func, select, update
-from stand_ins import alarm
 
 from broker.database import now
+from tests.workers.stand_ins import alarm
 from workers.rules import AlarmIndex
 from workers.store.intake import Intake
 from workers.store.sweep import tidy

@@ -1,48 +1,14 @@
-"""The engine as processes on RabbitMQ and PostgreSQL, and what a kill -9 does to it: nothing."""
+"""kill -9 of the engine's processes at the worst moments: nothing is lost or doubled, and each protection is needed."""
 
-import socket
 import threading
-from pathlib import Path
 
-import httpx
 import pytest
-from processes import Bus, Processes
 from sqlalchemy import func, select
-from stand_ins import alarm, receiver, until
 
-from broker.database import migrate, open_database
-from workers.settings import EngineSettings
-from workers.tables import SCHEMA, SCRIPTS, alarm_event, outbox, trigger_event
-
-ACTIONS = "actions.high,actions.average,actions.low"
-
-
-@pytest.fixture
-def cluster(tmp_path, smserver, rabbitmq_url, postgres_url):
-    (tmp_path / "keys").mkdir()
-    (tmp_path / "keys" / "join-secret").write_text("join")
-    migrate(postgres_url, SCHEMA, SCRIPTS)
-    return EngineSettings(
-        data_dir=tmp_path,
-        smserver_url=smserver.url,
-        broker={"url": rabbitmq_url},
-        database={"url": postgres_url},
-        engine={"lease_s": 2, "wake_s": 1, "sweep_s": 0.5},
-    )
-
-
-@pytest.fixture
-def processes(cluster):
-    one = Processes(cluster)
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def bus(cluster):
-    one = Bus(cluster)
-    yield one
-    one.close()
+from broker.database import open_database
+from tests.system.engine_processes import ACTIONS
+from tests.workers.stand_ins import alarm, receiver, until
+from workers.tables import SCHEMA, alarm_event, outbox, trigger_event
 
 
 def test_a_killed_worker_loses_no_action_and_repeats_none_that_is_keyed(processes, bus, smserver, events):
@@ -77,51 +43,6 @@ def test_a_killed_worker_loses_no_action_and_repeats_none_that_is_keyed(processe
     assert [request["headers"]["Vigil-Attempt"] for request in http.requests] == ["1", "2"]
 
 
-def test_the_dashboard_of_its_own_process_is_on_loopback_behind_a_login_and_sees_the_workers(
-    processes, cluster, smserver
-):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    dashboard = processes.start("flower", f"--port={port}")
-    processes.worker("actions", ACTIONS)
-    base = f"http://127.0.0.1:{port}"
-
-    def ask(**options):
-        try:
-            return httpx.get(f"{base}/api/workers?refresh=1", trust_env=False, **options)
-        except httpx.TransportError:
-            return None
-
-    until(ask, 40)
-    assert ask().status_code == 401
-    password = (cluster.data_dir / "keys" / "flower-password").read_text()
-    until(lambda: "actions@" in ask(auth=("vigil", password)).text, 40, 0.5)
-    listening = Path(f"/proc/{dashboard.pid}/net/tcp").read_text()
-    assert f"0100007F:{port:04X}" in listening
-    assert f"00000000:{port:04X}" not in listening
-
-
-def test_the_operations_port_of_each_worker_says_how_it_is(processes, cluster, smserver, monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        first = server.getsockname()[1]
-    ports = {"VIGIL_ENGINE__OPERATIONS_PORT": str(first)}
-    smserver.configure(alarm())
-    processes.worker("engine", "engine", **ports)
-
-    def parts():
-        try:
-            return httpx.get(f"http://127.0.0.1:{first}/health", trust_env=False).json()["parts"]
-        except httpx.TransportError:
-            return {}
-
-    until(lambda: all(part["ok"] for part in parts().values()) and "configuration" in parts(), 40, 0.2)
-    assert parts()["configuration"]["detail"] == "revision 7"
-    other = processes.worker("actions", ACTIONS, **ports)
-    until(lambda: "operations_url" in processes.log_of(other), 40)
-    assert f"127.0.0.1:{first}\x1b" not in processes.log_of(other)
-    assert "vigil_actions_performed" in httpx.get(f"http://127.0.0.1:{first}/metrics", trust_env=False).text
-
-
 @pytest.fixture
 def database(cluster):
     engine = open_database(cluster.database_url(SCHEMA), SCHEMA)
@@ -136,7 +57,7 @@ def number_of(database, table, *conditions):
 
 def _crash_before_announcing(processes, bus, database, events, broken):
     """An alarm is committed by an engine that is killed before it announces anything; another takes over."""
-    victim = processes.worker("engine-1", "engine", app="broken_engine", BROKEN=broken)
+    victim = processes.worker("engine-1", "engine", app="tests.system.broken_engine", BROKEN=broken)
     bus.publish(events.activated("cam-1"))
     until(lambda: number_of(database, alarm_event), 60)
     processes.kill(victim)
@@ -165,11 +86,11 @@ def test_without_the_outbox_the_announcement_is_lost(processes, bus, smserver, e
 def _crash_before_acknowledging(processes, bus, database, events, broken=""):
     """Motion that began and ended is committed, and the engine killed before it has acknowledged the events."""
     hang = ",".join(filter(None, ("acknowledge", broken)))
-    victim = processes.worker("engine-1", "engine", app="broken_engine", BROKEN=hang)
+    victim = processes.worker("engine-1", "engine", app="tests.system.broken_engine", BROKEN=hang)
     bus.publish(events.activated("cam-1"))
     until(lambda: number_of(database, alarm_event), 60)
     processes.kill(victim)
-    victim = processes.worker("engine-2", "engine", app="broken_engine", BROKEN=broken or "nothing")
+    victim = processes.worker("engine-2", "engine", app="tests.system.broken_engine", BROKEN=broken or "nothing")
     bus.publish(events.ended("cam-1"))
     until(lambda: number_of(database, alarm_event, alarm_event.c.state == "ended"), 60)
 
@@ -191,7 +112,7 @@ def test_what_a_killed_worker_had_in_hand_comes_again_thanks_to_the_late_acknowl
 ):
     smserver.configure(alarm())
     hang = ",".join(filter(None, ("commit", broken)))
-    victim = processes.worker("engine-1", "engine", app="broken_engine", BROKEN=hang)
+    victim = processes.worker("engine-1", "engine", app="tests.system.broken_engine", BROKEN=hang)
     bus.publish(events.activated("cam-1"))
     until(lambda: "hangs before its commit" in processes.log_of(victim), 60)
     processes.kill(victim)
