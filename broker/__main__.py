@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from broker import asyncapi, declare, page
-from broker.process import BrokerSettings
+from broker.process import BrokerSettings, ProcessSettings, load_settings
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--partitions", type=int, default=default, help="queues per lane (default: %(default)s)")
     arguments = parser.parse_args()
     if arguments.declare:
-        count = declare.declare(arguments.declare, arguments.partitions)
+        count = declare.declare(arguments.declare, arguments.partitions, load_settings(ProcessSettings).tls.ca)
         sys.stdout.write(f"{count} queues are there; readers of their own kind declare theirs when they start.\n")
     elif arguments.asyncapi:
         sys.stdout.write(asyncapi.document())

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pika
@@ -450,19 +451,23 @@ def _cancelled(calls: ChannelCalls, _frame: object) -> None:
 class AmqpBroker:
     """One process on RabbitMQ."""
 
-    def __init__(self, settings: BrokerSettings, *, name: str, health: Health) -> None:
+    def __init__(self, settings: BrokerSettings, *, name: str, health: Health, ca: Path | None = None) -> None:
         # pika reports each failed try with a traceback; what matters of it is said here once.
         logging.getLogger("pika").setLevel(logging.CRITICAL)
         self._settings = settings
         self._name = name
         self._health = health
-        self._publish = Link(settings, f"{name} publish", settings.partitions, self._report)
-        self._consume = Link(settings, f"{name} consume", settings.partitions, self._report)
+        self._ca = ca
+        self._publish = self._link("publish")
+        self._consume = self._link("consume")
         self._tasks: list[asyncio.Task[None]] = []
         self._publishers: list[AmqpPublisher] = []
         self._subscribers: list[AmqpSubscriber] = []
         self._apart: dict[AmqpSubscriber, Link] = {}
         self._dead: AmqpPublisher | None = None
+
+    def _link(self, purpose: str) -> Link:
+        return Link(self._settings, f"{self._name} {purpose}", self._settings.partitions, self._report, self._ca)
 
     async def start(self) -> None:
         """Begin to connect and declare the topology; returns at once."""
@@ -505,9 +510,7 @@ class AmqpBroker:
         On the shared one each try would interrupt the others, and count as a try of all that they have in hand.
         """
         if subscriber.trouble and subscriber not in self._apart:
-            link = Link(
-                self._settings, f"{self._name} consume {subscriber.queue}", self._settings.partitions, self._report
-            )
+            link = self._link(f"consume {subscriber.queue}")
             self._apart[subscriber] = link
             self._tasks += [asyncio.create_task(link.run()), asyncio.create_task(subscriber.move(link))]
         self._report()

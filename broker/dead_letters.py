@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import Annotated, Any, NoReturn, Protocol, TypeVar
 
 import pika
@@ -21,6 +22,7 @@ from rich.table import Table
 from broker.codec import CE_ID, DEAD_AT, DEAD_FROM, KIND, REASON, TRACE_ID, Encoded
 from broker.connect import MEMORY, shared_hub
 from broker.errors import PublishRefusedError
+from broker.link import parameters
 from broker.memory import Hub
 from broker.process import BrokerSettings, ProcessSettings, load_settings
 from broker.topology import DEAD, QUEUE_VERSION, QUEUES
@@ -146,8 +148,8 @@ def _letter(encoded: Encoded) -> Letter:
 class AmqpDeadLetters:
     """The dead letters of a RabbitMQ. What was looked at and not settled is there again when the channel closes."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, url: str, ca: Path | None = None) -> None:
+        self._parameters = parameters(url, ca)
 
     def letters(self) -> list[Letter]:
         """See DeadLetters."""
@@ -189,7 +191,7 @@ class AmqpDeadLetters:
 
     @contextmanager
     def _channel(self) -> Iterator[BlockingChannel]:
-        connection = pika.BlockingConnection(pika.URLParameters(self._url))
+        connection = pika.BlockingConnection(self._parameters)
         try:
             yield connection.channel()
         finally:
@@ -209,10 +211,10 @@ def _read(channel: BlockingChannel) -> Iterator[tuple[int, Letter]]:
         )
 
 
-def open_dead_letters(settings: BrokerSettings) -> DeadLetters:
+def open_dead_letters(settings: BrokerSettings, ca: Path | None = None) -> DeadLetters:
     """The dead letters of the configured broker; with memory:// those of this process."""
     url = settings.url.get_secret_value()
-    return MemoryDeadLetters(shared_hub(settings.partitions)) if url == MEMORY else AmqpDeadLetters(url)
+    return MemoryDeadLetters(shared_hub(settings.partitions)) if url == MEMORY else AmqpDeadLetters(url, ca)
 
 
 # --- vigil dead-letters -----------------------------------------------------------------------------------------
@@ -282,11 +284,12 @@ def _missing(ids: list[str] | None, done: Collection[Letter]) -> None:
 
 
 def _ask(work: Callable[[DeadLetters], Answer]) -> Answer:
-    settings = load_settings(ProcessSettings).broker
+    process = load_settings(ProcessSettings)
+    settings = process.broker
     if settings.url.get_secret_value() == MEMORY:
         _stop("Dead letters of memory:// live inside `vigil up`; set VIGIL_BROKER__URL to the address of a RabbitMQ.")
     try:
-        return work(open_dead_letters(settings))
+        return work(open_dead_letters(settings, process.tls.ca))
     except (pika.exceptions.AMQPError, OSError) as error:
         _stop(f"RabbitMQ cannot be used (VIGIL_BROKER__URL): {type(error).__name__} {error}")
 

@@ -5,6 +5,7 @@ that each count as a try), at-least-once dead-lettering (which needs the overflo
 consumer where order matters. Exchanges hand what nobody wants to an alternate exchange.
 """
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from broker.topology import (
@@ -78,12 +79,14 @@ def statements(partitions: int) -> tuple[list[ExchangeStatement], list[QueueStat
     )
 
 
-def declare(url: str, partitions: int) -> int:
+def declare(url: str, partitions: int, ca: Path | None = None) -> int:
     """Build the topology on a RabbitMQ and return how many queues it has; for `python -m broker --declare`."""
     import pika  # noqa: PLC0415 - printing the topology needs no client
 
+    from broker.link import parameters  # noqa: PLC0415 - the same
+
     exchanges, queues = statements(partitions)
-    connection = pika.BlockingConnection(pika.URLParameters(url))
+    connection = pika.BlockingConnection(parameters(url, ca))
     try:
         channel = connection.channel()
         for exchange in exchanges:

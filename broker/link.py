@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import pika
@@ -16,6 +17,7 @@ from pika.channel import Channel
 from broker import metrics
 from broker.declare import QueueStatement, statements
 from broker.process import BrokerSettings, logger
+from broker.trust.tls import client_context
 
 log = logger(__name__)
 
@@ -44,6 +46,14 @@ class User(Protocol):
     def unblocked(self) -> None:
         """RabbitMQ takes messages again."""
         ...
+
+
+def parameters(url: str, ca: Path | None) -> pika.URLParameters:
+    """How to dial: of amqps:// the certificate is checked, with `ca` trusted beside the system's authorities."""
+    found = pika.URLParameters(url)
+    if url.startswith("amqps:"):
+        found.ssl_options = pika.SSLOptions(client_context(ca), found.host)
+    return found
 
 
 def backoff() -> Iterator[float]:
@@ -104,7 +114,9 @@ def sentence(reason: BaseException) -> str:
 class Link:
     """One connection, for ever. Its users get a new one each time the last was lost."""
 
-    def __init__(self, settings: BrokerSettings, name: str, partitions: int, report: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: BrokerSettings, name: str, partitions: int, report: Callable[[], None], ca: Path | None = None
+    ) -> None:
         self.name = name
         self.trouble = "not connected yet"
         self.blocked = False
@@ -113,7 +125,7 @@ class Link:
         self._report = report
         self._users: dict[User, asyncio.Task[None] | None] = {}
         self._connection: AsyncioConnection | None = None
-        self._parameters = pika.URLParameters(settings.url.get_secret_value())
+        self._parameters = parameters(settings.url.get_secret_value(), ca)
         self._parameters.heartbeat = settings.heartbeat_s
         self._parameters.client_properties = {"connection_name": name}
         self._parameters.connection_attempts = 1

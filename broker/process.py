@@ -47,7 +47,8 @@ class BrokerSettings(Group):
     """Where RabbitMQ is and how hard it is used."""
 
     url: Annotated[SecretStr, AfterValidator(lambda url: SecretStr(_broker_url(url.get_secret_value())))] = Field(
-        SecretStr("memory://"), description="amqp://user:password@host:port/vhost, or memory:// inside one process."
+        SecretStr("memory://"),
+        description="amqp:// or amqps://user:password@host:port/vhost, or memory:// inside one process.",
     )
     management_url: str = Field("", description="RabbitMQ's management API, e.g. http://127.0.0.1:15672.")
     partitions: int = Field(2, ge=1, le=64, description="Queues per lane; changing it is a documented drain.")
@@ -76,7 +77,9 @@ class TLSSettings(Group):
 
     certificate: Path | None = Field(None, description="PEM file with the certificate chain.")
     key: Path | None = Field(None, description="PEM file with the private key.")
-    ca: Path | None = Field(None, description="PEM file with the authorities trusted for Vigil's own servers.")
+    ca: Path | None = Field(
+        None, description="PEM file with the authorities trusted for Vigil's own servers, RabbitMQ and cameras."
+    )
     allow_plain: bool = Field(default=False, description="Bind beyond loopback without TLS. Passwords travel in clear.")
 
 

@@ -17,6 +17,8 @@ from argon2 import PasswordHasher
 from xdist.scheduler import LoadFileScheduling
 
 from broker.trust import passwords
+from tests.certificates import self_signed
+from vigil.free_ports import free_port
 from vigil.local_services import LocalPostgreSQL, LocalRabbitMQ
 
 _numbers = itertools.count(1)
@@ -86,10 +88,20 @@ def _require(missing: str) -> None:
 
 @pytest.fixture(scope="session")
 def rabbitmq():
-    """A private RabbitMQ for the whole run: `.url`, `.kill()` (as -9), `.start()`. Who kills it starts it again."""
+    """A private RabbitMQ for the whole run: `.url`, `.kill()` (as -9), `.start()`. Who kills it starts it again.
+
+    It also listens inside TLS, at `.tls_port`, with the certificate `.authority`.
+    """
     _require(LocalRabbitMQ.missing())
     folder = Path(tempfile.mkdtemp(prefix="vigil-rabbitmq-"))
-    service = LocalRabbitMQ(folder, management=True)
+    tls, tls_port = self_signed(folder), free_port()
+    lines = (
+        f"listeners.ssl.1 = 127.0.0.1:{tls_port}",
+        f"ssl_options.certfile = {tls.certificate}",
+        f"ssl_options.keyfile = {tls.key}",
+    )
+    service = LocalRabbitMQ(folder, management=True, more=lines)
+    service.tls_port, service.authority = tls_port, tls.ca
     try:
         service.start()
         yield service
@@ -104,6 +116,12 @@ def rabbitmq_url(rabbitmq):
     """The address of an empty virtual host of this test's own."""
     rabbitmq.start()
     return rabbitmq.make_vhost(f"test{next(_numbers)}")
+
+
+@pytest.fixture
+def rabbitmq_tls_url(rabbitmq, rabbitmq_url):
+    """The same inside TLS; its certificate is signed by `rabbitmq.authority`."""
+    return rabbitmq_url.replace("amqp://", "amqps://").replace(f":{rabbitmq.port}/", f":{rabbitmq.tls_port}/")
 
 
 @pytest.fixture(scope="session")

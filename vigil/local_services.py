@@ -125,9 +125,11 @@ class LocalRabbitMQ(_Service):
 
     name = "RabbitMQ"
 
-    def __init__(self, path: Path, *, management: bool = False) -> None:
+    def __init__(self, path: Path, *, management: bool = False, more: Sequence[str] = ()) -> None:
+        """`more`: further lines of rabbitmq.conf."""
         super().__init__(path)
         self._management = management
+        self._more = tuple(more)
         self._epmd: subprocess.Popen[bytes] | None = None
         self._password = secrets.token_urlsafe(12)
         self.port = free_port()
@@ -253,7 +255,7 @@ class LocalRabbitMQ(_Service):
         ]
         if self._management:
             lines += [f"management.tcp.ip = {LOOPBACK}", f"management.tcp.port = {self.management_port}"]
-        return "\n".join(lines) + "\n"
+        return "\n".join([*lines, *self._more]) + "\n"
 
     def _environment(self, home: Path) -> dict[str, str]:
         path = self.path

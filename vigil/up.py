@@ -56,7 +56,7 @@ class Parts:
             health, host, port, f"VIGIL_{process.upper()}__OPERATIONS_PORT", tls=self._settings.tls
         )
         self._stack.callback(operations.close)
-        broker = connect(self._settings.broker, name=process, health=health)
+        broker = connect(self._settings.broker, name=process, health=health, ca=self._settings.tls.ca)
         await broker.start()
         self._stack.push_async_callback(broker.close)
         return broker, health
@@ -110,7 +110,7 @@ async def run_site(settings: ProcessSettings, ready: Callable[[Site], Awaitable[
         operations = open_operations(engine_health, LOOPBACK, first, "VIGIL_ENGINE__OPERATIONS_PORT", tries=100)
         stack.callback(operations.close)
         # Intake lives on a thread and an event loop of its own, and starts and closes this connection there.
-        engine_broker = connect(settings.broker, name="engine", health=engine_health)
+        engine_broker = connect(settings.broker, name="engine", health=engine_health, ca=settings.tls.ca)
         engine = EmbeddedEngine(engine_settings, engine_broker, engine_health, flower=flower_settings)
         stack.push_async_callback(asyncio.to_thread, engine.close)
         try:

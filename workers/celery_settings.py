@@ -1,8 +1,10 @@
 """Celery's settings: the queues of tasks and how they are consumed. docs/design/delivery.md has the reasons."""
 
 import logging
+import ssl
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from kombu import Exchange, Queue
 
@@ -48,6 +50,7 @@ def configuration(settings: EngineSettings) -> dict[str, Any]:
     own = settings.engine
     return {
         "broker_url": "memory://localhost/" if memory else settings.broker.url.get_secret_value(),
+        "broker_use_ssl": _tls(settings),
         "broker_heartbeat": min(settings.broker.heartbeat_s, HEARTBEAT_S),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
@@ -97,6 +100,20 @@ def configuration(settings: EngineSettings) -> dict[str, Any]:
             },
             "tidy": {"task": TIDY, "schedule": TIDY_S, "options": {"queue": ENGINE_QUEUE, "expires": TIDY_S}},
         },
+    }
+
+
+def _tls(settings: EngineSettings) -> dict[str, Any] | None:
+    """How RabbitMQ's certificate is checked; py-amqp by itself does not look whose it is. A given CA counts alone."""
+    address = urlsplit(settings.broker.url.get_secret_value())
+    if address.scheme != "amqps":
+        return None
+    ca = {"ca_certs": str(settings.tls.ca)} if settings.tls.ca else {}
+    return {
+        "cert_reqs": ssl.CERT_REQUIRED,
+        "server_hostname": address.hostname,
+        "tls_minimum_version": ssl.TLSVersion.TLSv1_2,
+        **ca,
     }
 
 

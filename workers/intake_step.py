@@ -30,7 +30,10 @@ class IntakeStep(bootsteps.StartStopStep):
         from workers.engine import IntakeEngine  # noqa: PLC0415 - action workers never need it
 
         runtime = worker.app.vigil.get()
-        broker: Broker = runtime.broker or connect(runtime.settings.broker, name="engine", health=runtime.health)
+        settings = runtime.settings
+        broker: Broker = runtime.broker or connect(
+            settings.broker, name="engine", health=runtime.health, ca=settings.tls.ca
+        )
         self._engine = IntakeEngine(runtime, broker)
         self._engine.start()
         log.info("intake started", worker=worker.hostname)

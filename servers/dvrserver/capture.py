@@ -5,6 +5,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal, Protocol
 
 from broker.model.messages import CameraCondition
@@ -61,7 +62,9 @@ class Capture:
         feed: Callable[[str, list[AccessUnit], list[int]], None],
         watcher: Watcher,
         rounds: Rounds,
+        ca: Path | None = None,
     ) -> None:
+        """Cameras of rtsps:// show a certificate: `ca` is trusted beside the system's authorities."""
         self.source = source
         self.state = Trouble(CameraCondition.CONNECTING)
         self.formats: tuple[Format, ...] = ()
@@ -80,6 +83,7 @@ class Capture:
         self._feed = feed
         self._watcher = watcher
         self._rounds = rounds
+        self._ca = ca
         self._clock = CaptureClock()
         self._writer: SegmentWriter | None = None
         self._video = -1
@@ -145,7 +149,7 @@ class Capture:
                 password=source.password,
                 audio=source.audio,
                 connect_to=(where.address, where.port),
-                tls=client_context() if where.scheme == "rtsps" else None,
+                tls=client_context(self._ca) if where.scheme == "rtsps" else None,
                 timeout_s=self._settings.camera_timeout_s,
                 settled=self._rest,
             )

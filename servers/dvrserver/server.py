@@ -124,7 +124,14 @@ class DVRServer:
             replica=replica,
             identity=identity,
             make_capture=lambda source, watcher: Capture(
-                source, own, egress=egress, archive=archive, feed=motion.feed, watcher=watcher, rounds=rounds
+                source,
+                own,
+                egress=egress,
+                archive=archive,
+                feed=motion.feed,
+                watcher=watcher,
+                rounds=rounds,
+                ca=settings.tls.ca,
             ),
             motion=motion,
             triggers=triggers,

@@ -67,7 +67,7 @@ async def serve(
         setting = f"VIGIL_{process.upper()}__OPERATIONS_PORT"
         port = open_operations(health, *operations, setting, tls=settings.tls)
         stack.callback(port.close)
-        broker = connect(settings.broker, name=process, health=health)
+        broker = connect(settings.broker, name=process, health=health, ca=settings.tls.ca)
         await broker.start()
         stack.push_async_callback(broker.close)
         server = make(broker, health)

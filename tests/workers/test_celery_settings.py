@@ -1,5 +1,6 @@
 """What the delivery design needs of Celery is set, and a broker that is away holds nobody up."""
 
+import ssl
 import subprocess
 import sys
 import threading
@@ -7,9 +8,10 @@ import time
 
 import pytest
 from celery import bootsteps
-from stand_ins import until
+from kombu import Connection
 
 from broker.process import Health
+from tests.workers.stand_ins import until
 from workers.app import make_app
 from workers.celery_settings import ALLOWED, configuration
 from workers.consumer import Consumer
@@ -107,3 +109,26 @@ def test_a_broker_that_is_away_never_holds_up_who_dispatches(rabbit):
     assert len(threads) == 1
     dispatcher.close()
     until(lambda: not threads[0].is_alive(), 10)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "localhost"])
+def test_celery_checks_rabbitmqs_certificate_and_whose_it_is(address, settings, rabbitmq, rabbitmq_tls_url):
+    url = rabbitmq_tls_url.replace("127.0.0.1", address)
+    chosen = configuration(
+        EngineSettings(data_dir=settings.data_dir, broker={"url": url}, tls={"ca": rabbitmq.authority})
+    )
+    with Connection(chosen["broker_url"], ssl=chosen["broker_use_ssl"], connect_timeout=10) as connection:
+        if address == "127.0.0.1":
+            connection.connect()
+        else:
+            with pytest.raises(ssl.SSLCertVerificationError):
+                connection.connect()
+
+
+def test_celery_trusts_no_unknown_authority(settings, rabbitmq_tls_url):
+    chosen = configuration(EngineSettings(data_dir=settings.data_dir, broker={"url": rabbitmq_tls_url}))
+    with (
+        Connection(chosen["broker_url"], ssl=chosen["broker_use_ssl"], connect_timeout=10) as connection,
+        pytest.raises(ssl.SSLCertVerificationError),
+    ):
+        connection.connect()

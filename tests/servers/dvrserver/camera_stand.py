@@ -81,11 +81,12 @@ def format_of(size):
 class CameraStand:
     """An RTSP camera at `url`; set `moving`, call `resize`, `away` and `back`."""
 
-    def __init__(self, *, size=(320, 240), username="", password=""):
+    def __init__(self, *, size=(320, 240), username="", password="", tls=None):
         self.size = size
         self.moving = False
         self.connections = 0
         self._login = (username, password)
+        self._tls = tls
         self._authority = DigestAuthority("camera", os.urandom(16))
         self.live = LiveStream((format_of(size),))
         self._announced = size
@@ -95,7 +96,7 @@ class CameraStand:
 
     @property
     def url(self):
-        return f"rtsp://127.0.0.1:{self._port}/stream"
+        return f"{'rtsps' if self._tls else 'rtsp'}://127.0.0.1:{self._port}/stream"
 
     @property
     def viewers(self):
@@ -130,7 +131,7 @@ class CameraStand:
 
     async def back(self):
         """Listen, at the same port as before."""
-        self._server = RtspServer(self, "127.0.0.1", self._port)
+        self._server = RtspServer(self, "127.0.0.1", self._port, tls=self._tls)
         await self._server.start()
         self._port = self._server.port
 
