@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from broker.process import logger
@@ -26,6 +26,9 @@ from servers.wire.rtsp.headers import Range, Replaying, RTPInfo
 
 log = logger(__name__)
 
+NTP_EPOCH = datetime(1900, 1, 1, tzinfo=UTC)
+CLOCK_YEAR = 1970
+"""Nothing was recorded before."""
 MIN_SCALE = 1 / 16
 """Slow motion ends here."""
 MAX_BACKLOG = 1 << 20
@@ -223,8 +226,11 @@ class Playback:
 
     def _moment(self, given: datetime | float | None) -> int | None:
         """A moment of the wall clock; seconds count from the address's time or from where footage begins."""
-        if isinstance(given, datetime):
+        if isinstance(given, datetime) and (given.year >= CLOCK_YEAR or self._start_us is None):
             return micros(given)
+        if isinstance(given, datetime):
+            # GStreamer in its ONVIF mode writes a position behind the address's time as a time from 1900 on.
+            given = (given - NTP_EPOCH).total_seconds()
         if given is None:
             return self._start_us
         begins = self._footage.extent()[0] if self._start_us is None else self._start_us

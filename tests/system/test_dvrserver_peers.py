@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -16,35 +15,13 @@ from broker.model.messages import CameraCondition
 from broker.trust.tls import client_context
 from tests.servers.dvrserver.camera_stand import CameraStand
 from tests.servers.dvrserver.one_node import STREAM_SECRET, Site, run_node, running, state_of, until, watching
+from tests.system.programs import PROGRAM_S, require, run
 
 pytestmark = pytest.mark.peers
 
-PROGRAM_S = 40.0
 GST_CAMERA = Path(__file__).with_name("gst_camera.py")
 SYSTEM_PYTHON = "/usr/bin/python3"
 """The one that Debian's python3-gi belongs to."""
-
-
-def require(*programs):
-    missing = [program for program in programs if shutil.which(program) is None]
-    if missing and os.environ.get("CI") == "true":
-        pytest.fail(f"{', '.join(missing)} must be installed")
-    if missing:
-        pytest.skip(f"{', '.join(missing)} is not installed")
-
-
-async def run(*command, status=(0,)):
-    """What a program said on standard output; its complaints when it ended with another status."""
-    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    try:
-        async with asyncio.timeout(PROGRAM_S):
-            said, complained = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode in status, complained.decode(errors="replace")[-2000:]
-    return said
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Conversations of our client with our server, and with odd servers in writing; no sockets."""
 
 import contextlib
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -10,8 +11,9 @@ from servers.wire import sdp
 from servers.wire.media import AACFormat, H264Format
 from servers.wire.rtsp import digest
 from servers.wire.rtsp.auth_headers import Authorization
-from servers.wire.rtsp.client import Address, ClientConnection, Playing, Ready, Step, resolve
+from servers.wire.rtsp.client import Address, ClientConnection, Paused, Playing, Ready, Refused, Step, resolve
 from servers.wire.rtsp.errors import (
+    LocalProtocolError,
     RtspClientError,
     RtspProtocolError,
     RtspRefusedError,
@@ -21,13 +23,15 @@ from servers.wire.rtsp.errors import (
 )
 from servers.wire.rtsp.messages import Headers, Request, Response
 from servers.wire.rtsp.parser import Frames, Parser
-from servers.wire.rtsp.server import Described, ServerConnection, State
+from servers.wire.rtsp.server import Described, Played, ServerConnection, SetUp, State
+from servers.wire.rtsp.server import Paused as ServerPaused
 
 SPS = bytes.fromhex("6742c00dda0507e840000003004000000ca3c50aa8")
 PPS = bytes.fromhex("68ce3c80")
 VIDEO = H264Format(sps=SPS, pps=PPS, width=320, height=240)
 AUDIO = AACFormat(config=bytes.fromhex("1190"), sample_rate=48000, channels=2)
 URL = "rtsp://192.0.2.7/camera/a"
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 class ConnectionPair:
@@ -340,3 +344,70 @@ def test_a_damaged_description_is_played_or_ends_with_a_sentence(at, value):
     damaged = bytearray(description(VIDEO, AUDIO))
     damaged[at % len(damaged)] = value
     converse_to_the_end(bytes(damaged))
+
+
+class ReplayPair(ConnectionPair):
+    """A session on recorded video; `refuses` is what the next PLAY or PAUSE is answered with."""
+
+    def __init__(self, **client):
+        super().__init__(replay=True, **client)
+        self.refuses = None
+
+    def answer(self, event):
+        if isinstance(event, Played | ServerPaused) and self.refuses:
+            self.server.respond(self.refuses, {"Content-Type": "text/plain; charset=utf-8"}, b"there is none;\nsorry")
+        elif isinstance(event, Played):
+            said = [
+                ("Range", "clock=20260131T120000Z-"),
+                ("Scale", "-2"),
+                ("RTP-Info", "url=trackID=0;seq=1;rtptime=5"),
+            ]
+            self.server.respond(200, said)
+        else:
+            super().answer(event)
+
+
+def test_a_session_on_recorded_video_is_set_up_and_plays_when_it_is_told_to():
+    pair = ReplayPair()
+    (ready,) = pair.exchange()
+    assert [track.channel for track in ready.tracks] == [0, 2]
+    assert pair.client.step is Step.READY
+    assert all(
+        event.request.headers.get("Require") == "onvif-replay" for event in pair.asked if isinstance(event, SetUp)
+    )
+    pair.client.play({"Range": "clock=20260131T120000Z-", "Scale": "-2", "Rate-Control": "no"})
+    playing = pair.exchange()[-1]
+    assert (playing.range.start, playing.scale, playing.info[0].rtptime) == (NOON, -2.0, 5)
+    asked = pair.asked[-1]
+    assert (asked.scale, asked.replaying.paced, asked.extension) == (-2.0, False, True)
+    pair.client.pause()
+    assert pair.exchange()[-1] == Paused()
+    pair.client.keep_alive()
+    assert b"GET_PARAMETER" in pair.client.data_to_send()
+
+
+def test_a_refused_play_is_an_event_with_the_servers_own_words_and_the_session_goes_on():
+    pair = ReplayPair()
+    pair.exchange()
+    pair.refuses = 457
+    pair.client.play({"Scale": "1"})
+    refused = pair.exchange()[-1]
+    assert isinstance(refused, Refused)
+    assert (refused.error.status, str(refused.error)) == (457, "there is none; sorry")
+    pair.refuses = None
+    pair.client.play({"Scale": "1"})
+    assert isinstance(pair.exchange()[-1], Playing)
+
+
+def test_one_thing_is_asked_at_a_time_and_only_of_recorded_video():
+    pair = ReplayPair()
+    with pytest.raises(LocalProtocolError):
+        pair.client.pause()
+    pair.exchange()
+    pair.client.play({})
+    with pytest.raises(LocalProtocolError):
+        pair.client.pause()
+    live = ConnectionPair()
+    live.exchange()
+    with pytest.raises(LocalProtocolError):
+        live.client.pause()

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servers.wire.rtsp.errors import LocalProtocolError
+from servers.wire.rtsp.headers import Replaying
 from servers.wire.rtsp.messages import Headers, Request, Response
 from servers.wire.rtsp.parser import Parser
 from servers.wire.rtsp.server import (
@@ -291,3 +292,56 @@ def test_responses_of_the_client_are_swallowed():
     connection = ServerConnection("feed")
     connection.receive_data(Response(200, Headers({"CSeq": "1"})).serialise() + ask("DESCRIBE"))
     assert isinstance(connection.next_event(), Described)
+
+
+def test_what_is_required_and_not_known_is_refused_by_name():
+    connection = in_state(State.READY)
+    connection.receive_data(ask("PLAY", Require="onvif-replay, www.onvif.org/backchannel"))
+    assert connection.next_event() is None
+    (answer,) = answers(connection)
+    assert (answer.status, answer.headers.get("Unsupported")) == (551, "www.onvif.org/backchannel")
+    assert connection.state is State.READY
+
+
+@pytest.mark.parametrize("method", ["SETUP", "PLAY"])
+def test_the_extension_of_replay_holds_for_the_session_once_it_was_asked_for(method):
+    connection = ServerConnection("feed")
+    for name, suffix in (("SETUP", "/trackID=0"), ("PLAY", ""), ("PLAY", "")):
+        headers = {"Require": "onvif-replay"} if name == method else {}
+        connection.receive_data(ask(name, URI + suffix, Transport=TCP, **headers))
+        event = connection.next_event()
+        connection.respond(200)
+    assert event.extension
+    connection.receive_data(ask("TEARDOWN"))
+    connection.next_event()
+    connection.respond(200)
+    for name, suffix in (("SETUP", "/trackID=0"), ("PLAY", "")):
+        connection.receive_data(ask(name, URI + suffix, Transport=TCP))
+        event = connection.next_event()
+        connection.respond(200)
+    assert not event.extension
+
+
+def test_how_recorded_video_is_to_be_sent_is_read_from_the_headers():
+    connection = in_state(State.READY)
+    connection.receive_data(ask("PLAY", Rate_Control="no", Frames="intra/2000", Scale="-4.0"))
+    event = connection.next_event()
+    assert event.replaying == Replaying(paced=False, key_frames=True, interval_us=2_000_000)
+    assert event.scale == -4
+    connection.respond(200)
+    answers(connection)
+    for headers in ({"Rate_Control": "maybe"}, {"Frames": "few"}, {"Frames": "intra/x"}, {"Range": "clock=now-"}):
+        connection.receive_data(ask("PLAY", **headers))
+        assert connection.next_event() is None
+        assert [each.status for each in answers(connection)] == [400]
+
+
+def test_a_range_that_is_played_out_leaves_the_session_ready():
+    connection = in_state(State.PLAYING)
+    connection.played_out()
+    assert connection.state is State.READY
+    connection.receive_data(ask("PLAY"))
+    assert isinstance(connection.next_event(), Played)
+    connection.played_out()  # of the one before, while this one is being decided
+    connection.respond(200)
+    assert connection.state is State.PLAYING
