@@ -112,10 +112,9 @@ def system_manager(site: "StartedSite") -> None:  # noqa: PLR0915 - a walk throu
     window.go(("camera", "camera-1"))
     page: Any = window.page
     until(lambda: not page.busy and page.values["id"], "the camera")
+    both("camera-form")
     page.panel.main_button.click()
     until(page.panel.main_button.isEnabled, "the probe")
-    area = page.tabs.widget(0)
-    area.verticalScrollBar().setValue(area.verticalScrollBar().maximum())
     both("camera")
     page.tabs.setCurrentIndex(2)
     until(lambda: page.surface.frame is not None, "a live picture")

@@ -42,7 +42,7 @@ class Application(QObject):
         self.title = title
         self.sites = sites or Sites()
         self.theme = Theme(self.qt, self.sites.scheme)
-        self.session = Session()
+        self.session = Session(program=title)
         self.window: QMainWindow | None = None
         self._make_window = make_window
         self._leaving = False

@@ -80,8 +80,10 @@ class Session(QObject):
     """The session has ended on the server; the sentence says so. Sign in again."""
     _deliver = Signal(object)
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, *, program: str = "vigil-desktop") -> None:
+        """`program` is what the audit trail says about who asks."""
         super().__init__(parent)
+        self._program = program
         self.background = Background("sdk")
         """Run coroutines of your own there, such as streams."""
         self.signed_in: SignedIn | None = None
@@ -178,7 +180,7 @@ class Session(QObject):
         """Begin a session and follow the site's events; with `needs`, only for users whose profile has that right."""
 
         async def work() -> tuple[AsyncClient, SignedIn]:
-            client = AsyncClient(trusted.url, verify=trusted.verify, nodes=trusted.nodes)
+            client = AsyncClient(trusted.url, verify=trusted.verify, nodes=trusted.nodes, program=self._program)
             try:
                 signed_in = await client.sign_in(user, password)
                 rights = signed_in.profile.rights if signed_in.profile else frozenset()

@@ -5,6 +5,7 @@ whatever has the keyboard's focus says so by a ring. State is never told by colo
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from PySide6.QtCore import QObject, Qt, Signal
@@ -12,6 +13,7 @@ from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
 from PySide6.QtWidgets import QApplication, QWidget
 
 Scheme = Literal["system", "light", "dark"]
+ARROWS = Path(__file__).parent / "arrows"
 TEXT_PT = 10.5
 """Of text: 14 pixels at 96 dots an inch."""
 
@@ -156,6 +158,7 @@ def palette(colours: Colours) -> QPalette:
 
 def style_sheet(c: Colours) -> str:
     """The one style sheet. Classes of labels and buttons are the dynamic property `kind`."""
+    arrows, name = ARROWS.as_posix(), "dark" if c is DARK else "light"
     return f"""
 QWidget {{ font-size: {TEXT_PT}pt; color: {c.text}; }}
 QMainWindow, QDialog {{ background: {c.ground}; }}
@@ -193,7 +196,15 @@ QLineEdit:focus, QPlainTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QCo
 }}
 *[wrong="true"] {{ border: 2px solid {c.bad}; }}
 QLineEdit:read-only {{ background: {c.ground}; color: {c.muted}; }}
-QComboBox::drop-down {{ border: 0; width: 24px; }}
+QComboBox::drop-down, QDateEdit::drop-down {{ border: 0; width: 24px; }}
+QComboBox::down-arrow, QDateEdit::down-arrow, QSpinBox::down-arrow, QDoubleSpinBox::down-arrow {{
+  image: url({arrows}/down-{name}.svg); width: 11px; height: 11px;
+}}
+QSpinBox::up-arrow, QDoubleSpinBox::up-arrow {{ image: url({arrows}/up-{name}.svg); width: 11px; height: 11px; }}
+QSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::up-button, QDoubleSpinBox::down-button {{
+  border: 0; width: 22px; background: transparent;
+}}
+QSpinBox, QDoubleSpinBox {{ padding-right: 22px; }}
 QComboBox QAbstractItemView {{
   background: {c.surface}; border: 1px solid {c.edge}; selection-background-color: {c.selected};
   selection-color: {c.text}; outline: 0;

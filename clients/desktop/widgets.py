@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from clients.desktop.failures import Failure
@@ -24,9 +25,28 @@ def hidden(widget: W) -> W:
     return widget
 
 
+class WrappedLabel(QLabel):
+    """A text of several lines that is never cut off: layouts inside scroll areas do not ask for its height."""
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Claim the height that this width needs."""
+        super().resizeEvent(event)
+        self._claim()
+
+    def setText(self, text: str) -> None:  # noqa: N802 - Qt's name
+        """Show another text."""
+        super().setText(text)
+        self._claim()
+
+    def _claim(self) -> None:
+        needed = self.heightForWidth(self.width())
+        if needed != self.minimumHeight():
+            self.setMinimumHeight(max(needed, 0))
+
+
 def label(text: str = "", style: str = "", *, wrap: bool = False) -> QLabel:
     """Plain text: what servers and people wrote is never taken for markup."""
-    made = QLabel()
+    made = WrappedLabel() if wrap else QLabel()
     made.setTextFormat(Qt.TextFormat.PlainText)
     made.setText(text)
     made.setWordWrap(wrap)

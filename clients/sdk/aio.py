@@ -21,7 +21,7 @@ from clients.sdk.client import TIMEOUT_S, UNAUTHORISED
 from clients.sdk.errors import problem_of, unreachable
 from clients.sdk.files import whole
 from clients.sdk.resources import AsyncLayouts, AsyncResources
-from clients.sdk.session import Session, origin, token_of
+from clients.sdk.session import PROGRAM, Session, origin, token_of
 from clients.sdk.values import SignedIn
 
 
@@ -35,14 +35,19 @@ class AsyncClient:
         verify: ssl.SSLContext | bool = True,
         nodes: ssl.SSLContext | None = None,
         timeout_s: float = TIMEOUT_S,
+        program: str = PROGRAM,
     ) -> None:
         """`verify` judges SMServer's certificate, and those of nodes too unless `nodes` does."""
         self._tls = verify if isinstance(verify, ssl.SSLContext) else None
         verify = client_context() if verify is True else verify  # httpx would read the authorities for each client
+        """`verify` judges SMServer's certificate, and those of nodes too unless `nodes` does.
+
+        `program` is what the audit trail says about who asks.
+        """
         own = {} if nodes is None else {origin(url): httpx.AsyncHTTPTransport(verify=verify, trust_env=False)}
         self._http = httpx.AsyncClient(verify=verify if nodes is None else nodes, mounts=own, trust_env=False)
         self._lock = asyncio.Lock()
-        self.session = Session(url, timeout_s)
+        self.session = Session(url, timeout_s, program)
         self.cameras = AsyncResources(self, "/cameras", Camera)
         self.alarms = AsyncResources(self, "/alarms", Alarm)
         self.users = AsyncResources(self, "/users", User)

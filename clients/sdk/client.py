@@ -19,7 +19,7 @@ from clients.sdk.call import FIRST_ERROR, Call, T
 from clients.sdk.errors import problem_of, unreachable
 from clients.sdk.files import whole
 from clients.sdk.resources import Layouts, Resources
-from clients.sdk.session import Session, token_of
+from clients.sdk.session import PROGRAM, Session, token_of
 from clients.sdk.values import SignedIn
 
 UNAUTHORISED = 401
@@ -32,11 +32,19 @@ class Client:
     The access token is renewed by itself. Errors are those of `clients/sdk/errors.py`.
     """
 
-    def __init__(self, url: str, *, verify: ssl.SSLContext | bool = True, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        verify: ssl.SSLContext | bool = True,
+        timeout_s: float = TIMEOUT_S,
+        program: str = PROGRAM,
+    ) -> None:
+        """`program` is what the audit trail says about who asks."""
         # Vigil's servers are dialled directly: a proxy of the environment is for the world outside.
         self._http = httpx.Client(verify=client_context() if verify is True else verify, trust_env=False)
         self._lock = threading.Lock()
-        self.session = Session(url, timeout_s)
+        self.session = Session(url, timeout_s, program)
         self.cameras = Resources(self, "/cameras", Camera)
         self.alarms = Resources(self, "/alarms", Alarm)
         self.users = Resources(self, "/users", User)

@@ -9,6 +9,8 @@ from clients.sdk.call import Call, T
 from clients.sdk.values import SignedIn
 
 API = "/api/v1"
+PROGRAM = "vigil-sdk"
+"""What the audit trail says of a client that names no program."""
 MARGIN_S = 20.0
 """A token is renewed this long before its end, so that it is still good when it arrives."""
 
@@ -16,9 +18,10 @@ MARGIN_S = 20.0
 class Session:
     """The addresses and tokens of one signed-in user."""
 
-    def __init__(self, url: str, timeout_s: float) -> None:
+    def __init__(self, url: str, timeout_s: float, program: str = PROGRAM) -> None:
         self.url = url.rstrip("/")
         self._extensions = _timeout(timeout_s)
+        self._program = program
         self.access_token = ""
         self.refresh_token = ""
         self._renew_at = 0.0
@@ -42,7 +45,7 @@ class Session:
 
     def request(self, call: Call[T], *, accept: str = "application/json") -> httpx.Request:
         """The call as it goes over the wire now."""
-        headers = {"Accept": accept, **call.headers}
+        headers = {"Accept": accept, "User-Agent": self._program, **call.headers}
         if call.signed and self.access_token:
             headers["Authorization"] = f"Bearer {self.access_token}"
         url = (call.base or self.url).rstrip("/") + API + call.path

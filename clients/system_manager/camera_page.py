@@ -4,7 +4,7 @@ from typing import Any
 
 from PySide6.QtCore import QByteArray, Qt, QTimer
 from PySide6.QtGui import QHideEvent, QPixmap, QShowEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from broker.model.resources import Camera
 from clients.desktop.failures import Failure, failure_of
@@ -164,10 +164,17 @@ class CameraPage(EditorPage):
         username, password = str(values.get("username") or ""), self.password
         self.workplace.session.ask(
             lambda client: client.node(server).probe(url, username=username, password=password, camera_id=known),
-            self.panel.show_result,
+            self._probed,
             lambda error: self._not_probed(error, field),
             owner=self,
         )
+
+    def _probed(self, found: ProbeFound) -> None:
+        self.panel.show_result(found)
+        area = self.tabs.widget(0)
+        if isinstance(area, QScrollArea):
+            # Once the picture has its place in the layout.
+            QTimer.singleShot(50, self.panel, lambda: area.ensureWidgetVisible(self.panel))
 
     def _not_probed(self, error: Exception, field: str) -> None:
         self.panel.set_busy(False)

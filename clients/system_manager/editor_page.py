@@ -61,6 +61,7 @@ class EditorPage(QWidget):
         styled(self.notice, "warning")
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setDrawBase(False)
         named = {name for tab in self.kind.tabs for name in tab.fields}
         for number, tab in enumerate(self.kind.tabs):
             fields = [

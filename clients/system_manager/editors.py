@@ -62,9 +62,8 @@ class Editor(QWidget):
     def _hold(self, widget: QWidget, *, stretch: bool = False) -> None:
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(widget)
-        if not stretch:
-            layout.addStretch()
+        layout.addWidget(widget, 1000 if stretch else 0)
+        layout.addStretch(1)
         self.setFocusProxy(widget)
 
 
@@ -341,7 +340,7 @@ class ChecklistEditor(Editor):
             none.setFlags(Qt.ItemFlag.NoItemFlags)
             self.list.addItem(none)
         rows = min(max(self.list.count(), 2), 8)
-        self.list.setFixedHeight(rows * max(self.list.sizeHintForRow(0), 28) + 6)
+        self.list.setFixedHeight(rows * max(self.list.sizeHintForRow(0), 24) + 6)
         self._quiet = False
 
     def _ticked(self) -> None:

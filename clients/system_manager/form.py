@@ -27,10 +27,9 @@ from clients.system_manager.editors import (
     _ComboBox,
 )
 from clients.system_manager.mask import MaskEditor
-from clients.system_manager.schema import Field, Kind, choice_label, problem_path
+from clients.system_manager.schema import REFERENCES, Field, Kind, choice_label, problem_path
 
 LABEL_WIDTH = 190
-TEXT_WIDTH = 620
 
 
 class Rows(Editor):
@@ -106,16 +105,15 @@ class Rows(Editor):
             return
         row = self._grid.rowCount()
         help_text = label(field.help, "help", wrap=True)
-        help_text.setMaximumWidth(TEXT_WIDTH)
-        complaint.setMaximumWidth(TEXT_WIDTH)
+        wide = field.kind in (Kind.GROUP, Kind.LIST, Kind.VARIANT, Kind.CALENDAR, Kind.MASK)
         column = QVBoxLayout()
-        column.setSpacing(3)
+        column.setSpacing(8 if wide else 3)
         column.addWidget(editor)
         if field.help:
-            column.addWidget(help_text)
+            column.insertWidget(0 if wide else 1, help_text)
             (editor.focusProxy() or editor).setAccessibleDescription(field.help)
         column.addWidget(complaint)
-        if field.kind in (Kind.GROUP, Kind.LIST, Kind.VARIANT, Kind.CALENDAR, Kind.MASK):
+        if wide:
             box = QGroupBox(field.label)
             box.setLayout(column)
             self._grid.addWidget(box, row, 0, 1, 2)
@@ -349,7 +347,11 @@ def problems_of(model: type[BaseModel], values: Mapping[str, Any]) -> tuple[Base
         return None, [
             FieldProblem(
                 problem_path(problem["loc"], _tags(values)),
-                _sentence(problem["type"], str(problem["msg"]).removeprefix("Value error, "), problem.get("ctx") or {}),
+                "Choose one."
+                if problem.get("input") == "" and str(problem["loc"][-1]) in REFERENCES
+                else _sentence(
+                    problem["type"], str(problem["msg"]).removeprefix("Value error, "), problem.get("ctx") or {}
+                ),
                 "",
             )
             for problem in error.errors(include_url=False)

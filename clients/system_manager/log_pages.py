@@ -13,6 +13,7 @@ from clients.desktop.widgets import Message, button, label, named
 from clients.sdk import AuditRecord, HealthRecord
 from clients.system_manager.conflict import differences, shown
 from clients.system_manager.icons import state_icon
+from clients.system_manager.schema import choice_label
 from clients.system_manager.tables import fill_table, make_table, selected
 from clients.system_manager.workplace import Workplace
 
@@ -81,7 +82,7 @@ class AuditPage(LogPage):
         self.table = make_table(
             "Audit trail",
             ("When", "Who", "What", "Kind", "Object", "From", "Program"),
-            (160, 110, 150, 90, 150, 110, 150),
+            (158, 105, 135, 85, 140, 100),
         )
         self.detail = named(QPlainTextEdit(), "What changed")
         self.detail.setReadOnly(True)
@@ -236,7 +237,7 @@ class StatesPage(LogPage):
                 "Last report",
                 "Operations address",
             ),
-            (140, 150, 100, 160, 80, 70, 160),
+            (130, 150, 100, 130, 80, 158),
         )
         self.column.addWidget(self.table, 1)
         workplace.site.states_changed.connect(self.read)
@@ -254,10 +255,9 @@ class StatesPage(LogPage):
             texts = (
                 state.node_id,
                 health.text,
-                str(state.role),
+                choice_label(state.role),
                 f"{running} of {len(state.cameras)}" if state.cameras else "",
                 str(state.revision),
-                str(state.boot),
                 moment(state.at),
                 state.operations_url,
             )

@@ -50,6 +50,7 @@ class MainWindow(ApplicationWindow):
         self._show_standing(application.session.standing)
         self.site.read()
         self.go(START)
+        self.tree.setFocus()
         centre(self, *SIZE)
 
     # --- how it looks ---------------------------------------------------------------------------------------------
