@@ -29,7 +29,7 @@ PARTS = (
     Part("simulator",      "clients.simulator.command:app",   "Simulated cameras (8554, 8555)"),
     Part("sm",             "clients.cli.sm:app",              "Administer a site"),
     Part("system-manager", "clients.system_manager.command:main", "System Manager: administer a site in a window"),
-    Part("alarms",         "clients.cli.alarms:app",          "List and acknowledge alarms"),
+    Part("alarms",         "clients.cli.alarm_log:app",          "List and acknowledge alarms"),
     Part("dead-letters",   "broker.dead_letters:app",         "List, show, replay or drop unhandled messages"),
     Part("vau",            "clients.vau.command:vau",         "Bring an application up to date and start it"),
     Part("install-app",    "clients.vau.install_app:install_app", "Put VAU and launchers of applications in place"),

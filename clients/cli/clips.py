@@ -9,7 +9,7 @@ import typer
 from clients.cli.session import console, signed_in
 
 
-def _moment(text: str) -> datetime:
+def parse_moment(text: str) -> datetime:
     """A time as people write it; without a zone it is local."""
     try:
         return datetime.fromisoformat(text).astimezone()
@@ -19,9 +19,11 @@ def _moment(text: str) -> datetime:
 
 def clip(
     camera_id: Annotated[str, typer.Argument(help="The camera's id.")],
-    begin: Annotated[datetime, typer.Option("--from", parser=_moment, help="E.g. 2026-01-31T12:00:00; local time.")],
+    begin: Annotated[
+        datetime, typer.Option("--from", parser=parse_moment, help="E.g. 2026-01-31T12:00:00; local time.")
+    ],
     end: Annotated[
-        datetime | None, typer.Option("--to", parser=_moment, help="The end, at most an hour later.")
+        datetime | None, typer.Option("--to", parser=parse_moment, help="The end, at most an hour later.")
     ] = None,
     *,
     seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="How long, where --to is not given.")] = 60,

@@ -30,7 +30,9 @@ def signed_in() -> Iterator[Client]:
     secure = urlsplit(settings.smserver_url).scheme == "https"
     with (
         _explained(),
-        Client(settings.smserver_url, verify=client_context(settings.tls.ca) if secure else True) as client,
+        Client(
+            settings.smserver_url, verify=client_context(settings.tls.ca) if secure else True, program="vigil sm"
+        ) as client,
     ):
         user = os.environ.get(USER) or typer.prompt("User name", err=True)
         password = os.environ.get(PASSWORD) or typer.prompt("Password", hide_input=True, err=True)
@@ -47,19 +49,29 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except ProblemError as error:
-        complaints.print(f"{error.title}: {error.detail}".rstrip(": "), highlight=False, markup=False)
-        if error.field:
-            complaints.print(f"  field: {error.field}", highlight=False, markup=False)
-        if error.remedy:
-            complaints.print(f"  {error.remedy}", highlight=False, markup=False)
-        raise typer.Exit(FAILED) from error
+        if len(error.problems) > 1:
+            complaints.print(error.title, highlight=False, markup=False)
+            for problem in error.problems:
+                line = f"  {problem.field}: {problem.detail}. {problem.remedy}".rstrip(". ")
+                complaints.print(line, highlight=False, markup=False)
+            raise typer.Exit(FAILED) from error
+        raise refuse(f"{error.title}: {error.detail}".rstrip(": "), error.remedy, field=error.field) from error
     except ValidationError as error:
         for problem in error.errors(include_url=False):
-            complaints.print(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}", highlight=False, markup=False)
+            message = str(problem["msg"]).removeprefix("Value error, ")
+            complaints.print(f"{'.'.join(map(str, problem['loc']))}: {message}", highlight=False, markup=False)
         raise typer.Exit(FAILED) from error
     except SdkError as error:
         complaints.print(str(error), highlight=False, markup=False)
         raise typer.Exit(FAILED) from error
+
+
+def refuse(sentence: str, remedy: str = "", *, field: str = "") -> typer.Exit:
+    """Say on standard error what is wrong, and give the exit to raise."""
+    for line in (sentence, f"  field: {field}" if field else "", f"  {remedy}" if remedy else ""):
+        if line:
+            complaints.print(line, highlight=False, markup=False)
+    return typer.Exit(FAILED)
 
 
 def new_password(whose: str, variable: str) -> str:

@@ -204,7 +204,8 @@ QSpinBox::up-arrow, QDoubleSpinBox::up-arrow {{ image: url({arrows}/up-{name}.sv
 QSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::up-button, QDoubleSpinBox::down-button {{
   border: 0; width: 22px; background: transparent;
 }}
-QSpinBox, QDoubleSpinBox {{ padding-right: 22px; }}
+QSpinBox, QDoubleSpinBox {{ padding: 4px 22px 4px 7px; }}
+QSpinBox:focus, QDoubleSpinBox:focus {{ padding: 3px 21px 3px 6px; }}
 QComboBox QAbstractItemView {{
   background: {c.surface}; border: 1px solid {c.edge}; selection-background-color: {c.selected};
   selection-color: {c.text}; outline: 0;

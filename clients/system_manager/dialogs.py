@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QMessageBox, QVBoxLayout, QWidget
 
 from clients.desktop.widgets import button, label
-from clients.system_manager.site import Dependents
+from clients.system_manager.dependents import Dependents
 
 
 class RemoveDialog(QDialog):

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple, TypeVar
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from broker.model import messages as m
-from broker.model.actions import RecordCameraSettings
 from broker.model.health import HealthEvent
 from broker.model.messages import CameraCondition, CameraState, NodeStateReported
 from broker.model.resources import Alarm, Camera, Profile, Server, ServerRole, User
 from clients.desktop.session import Session
 from clients.sdk import AsyncClient, Event, HealthRecord
+from clients.system_manager.dependents import Dependents, dependents_of
 
 T = TypeVar("T")
 STATES_MS = 10_000
@@ -25,15 +25,6 @@ class Health(NamedTuple):
     level: str
     """good, warning, bad or off."""
     text: str
-
-
-class Dependents(NamedTuple):
-    """What hangs on a resource."""
-
-    blocking: tuple[str, ...] = ()
-    """These must be changed first; a sentence each."""
-    affected: tuple[str, ...] = ()
-    """This happens to others; a sentence each."""
 
 
 class _Everything(NamedTuple):
@@ -223,47 +214,8 @@ class SiteModel(QObject):
         return Health("warning" if state.condition is CameraCondition.CONNECTING else "bad", text)
 
     def dependents(self, kind: str, id_: str) -> Dependents:
-        """What hangs on a resource, as SMServer sees it."""
-        match kind:
-            case "server":
-                cameras = [camera for camera in self.every("camera") if camera.node_id == id_]
-                return Dependents(blocking=tuple(f"Camera {camera.name} is captured by it." for camera in cameras))
-            case "camera":
-                return Dependents(
-                    blocking=tuple(
-                        f"Alarm {alarm.name} uses it." for alarm in self.every("alarm") if _uses(alarm, id_)
-                    ),
-                    affected=(
-                        "Its footage stays on the server until it is too old, but nobody finds it by the camera.",
-                        *(
-                            f"Profile {profile.name} loses it."
-                            for profile in self.every("profile")
-                            if id_ in profile.camera_ids
-                        ),
-                    ),
-                )
-            case "alarm":
-                return Dependents(
-                    affected=(
-                        "What it raised so far stays in the alarm log.",
-                        *(
-                            f"Profile {profile.name} loses it."
-                            for profile in self.every("profile")
-                            if id_ in profile.alarm_ids
-                        ),
-                    )
-                )
-            case "profile":
-                users = [user for user in self.every("user") if user.profile_id == id_]
-                return Dependents(blocking=tuple(f"User {user.name} has it." for user in users))
-            case _:
-                return Dependents(affected=("Sessions of this user end at once.", "The audit trail keeps the name."))
-
-
-def _uses(alarm: Alarm, camera_id: str) -> bool:
-    return camera_id in alarm.source_ids or any(
-        isinstance(action, RecordCameraSettings) and action.camera_id == camera_id for action in alarm.actions
-    )
+        """What hangs on a resource."""
+        return dependents_of(kind, id_, self.every)
 
 
 def cell_text(site: SiteModel, kind: str, values: Mapping[str, Any], column: str) -> str:

@@ -22,7 +22,7 @@ from broker.trust.tls import client_context
 from servers.dvrserver.motion import MotionPool
 from servers.dvrserver.snapshot import SnapshotError, snapshot
 from servers.net.rtsp_client import RtspClientError, play
-from servers.wire.media import AACFormat, AccessUnit, Format, H264Format
+from servers.wire.media import VIDEO_CLOCK_RATE, AACFormat, AccessUnit, Format, H264Format
 
 log = logger(__name__)
 
@@ -89,7 +89,8 @@ class _Looker:
         self.key: AccessUnit | None = None
         self.pictures = 0
         self.bytes = 0
-        self.first = self.last = 0.0
+        self.first = 0.0
+        self.ticks: list[int] = []
         self.done = asyncio.Event()
 
     def described(self, formats: tuple[Format, ...]) -> None:
@@ -111,7 +112,7 @@ class _Looker:
             self.key = self.key or unit
             self.first = self.first or now
             self.pictures += 1
-            self.last = now
+            self.ticks.append(unit.timestamp)
         if self.bytes >= MAX_BYTES or (self.first and now - self.first >= WATCH_S):
             self.done.set()
 
@@ -125,7 +126,8 @@ class _Looker:
 
     def found(self, problem: str, jpeg: bytes) -> ProbeFound:
         video, audio = self.video, self.audio
-        span = self.last - self.first
+        # By the camera's own time: at first it may send a burst of what it has kept.
+        span = (max(self.ticks) - min(self.ticks)) / VIDEO_CLOCK_RATE if self.ticks else 0.0
         fps = round((self.pictures - 1) / span, 1) if self.pictures > 2 and span > 0 else None  # noqa: PLR2004 - two say nothing
         return ProbeFound(
             problem=problem,

@@ -6,7 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from broker.model.resources import Camera
-from clients.cli import alarms, sm
+from clients.cli import alarm_log as alarms
+from clients.cli import sm
 
 
 @pytest.fixture

@@ -100,8 +100,7 @@ async def test_a_flood_is_cut_at_its_bound(probe, stand, monkeypatch):
     monkeypatch.setattr(probes, "WATCH_S", 60.0)
     async with asyncio.timeout(8):
         found = (await probe(stand.url)).json()
-    assert found["video"]["fps"] is None, "it ended before pictures could be counted"
-    assert found["snapshot"]
+    assert found["snapshot"], "it ended long before the time for counting pictures was over"
 
 
 async def test_a_kept_password_goes_to_its_own_camera_only(site, probe):
