@@ -37,13 +37,12 @@ class AsyncClient:
         timeout_s: float = TIMEOUT_S,
         program: str = PROGRAM,
     ) -> None:
-        """`verify` judges SMServer's certificate, and those of nodes too unless `nodes` does."""
-        self._tls = verify if isinstance(verify, ssl.SSLContext) else None
-        verify = client_context() if verify is True else verify  # httpx would read the authorities for each client
         """`verify` judges SMServer's certificate, and those of nodes too unless `nodes` does.
 
         `program` is what the audit trail says about who asks.
         """
+        self._tls = verify if isinstance(verify, ssl.SSLContext) else None
+        verify = client_context() if verify is True else verify  # httpx would read the authorities for each client
         own = {} if nodes is None else {origin(url): httpx.AsyncHTTPTransport(verify=verify, trust_env=False)}
         self._http = httpx.AsyncClient(verify=verify if nodes is None else nodes, mounts=own, trust_env=False)
         self._lock = asyncio.Lock()
