@@ -63,7 +63,7 @@ def states(*, as_json: AsJson = False) -> None:
         return
     rows = []
     for state in found:
-        rows.append((state.node_id, state.role, str(state.revision), moment(state.at), "", "", ""))
+        rows.append((state.node_id, str(state.role), str(state.revision), moment(state.at), "", "", ""))
         rows += [
             (
                 state.node_id,

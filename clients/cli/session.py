@@ -51,8 +51,8 @@ def _explained() -> Iterator[None]:
     except ProblemError as error:
         if len(error.problems) > 1:
             complaints.print(error.title, highlight=False, markup=False)
-            for problem in error.problems:
-                line = f"  {problem.field}: {problem.detail}. {problem.remedy}".rstrip(". ")
+            for field in error.problems:
+                line = f"  {field.field}: {field.detail}. {field.remedy}".rstrip(". ")
                 complaints.print(line, highlight=False, markup=False)
             raise typer.Exit(FAILED) from error
         raise refuse(f"{error.title}: {error.detail}".rstrip(": "), error.remedy, field=error.field) from error
