@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 WHOLE_BELOW = 1 << 20
 """Bytes; shorter files are one piece."""
-SHORTEST, LONGEST = 16 << 10, 256 << 10
+SHORTEST, LONGEST = 8 << 10, 128 << 10
 """Bytes of a block; only the last may be shorter."""
-CUT_BITS = 16
-"""On average 64 KiB behind the shortest length."""
+CUT_BITS = 15
+"""On average 32 KiB behind the shortest length."""
 WINDOW = 32
 """Bytes: as many as the hash has bits."""
 SLAB = 8 << 20
