@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from clients.desktop.failures import Failure
 from clients.desktop.theme import kind
@@ -70,6 +70,14 @@ def button(text: str, pressed: Callable[[], object], style: str = "") -> QPushBu
     made.clicked.connect(lambda: pressed())  # noqa: PLW0108 - without the `checked` that the signal brings
     if style:
         kind(made, style)
+    return made
+
+
+def tool_button(text: str, *, checkable: bool = False) -> QToolButton:
+    """A small button for a bar."""
+    made = QToolButton()
+    made.setText(text)
+    made.setCheckable(checkable)
     return made
 
 

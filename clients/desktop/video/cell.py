@@ -115,6 +115,11 @@ class VideoCell(VideoSurface):
         self.show_frame(frame)
 
     @property
+    def watched(self) -> bool:
+        """Whether a camera was given to play live."""
+        return self._opener is not None
+
+    @property
     def paused(self) -> bool:
         """Whether a camera was given but nothing plays, because the cell is not to be seen."""
         return self._opener is not None and self._playing is None

@@ -100,6 +100,7 @@ class VideoSurface(QWidget):
             self._paint_plate(painter)
         if self.border is not None:
             painter.setPen(self.border)
+            painter.setBrush(Qt.BrushStyle.NoBrush)
             for inset in range(3):
                 painter.drawRect(self.rect().adjusted(inset, inset, -inset - 1, -inset - 1))
         painter.end()
@@ -154,6 +155,7 @@ class VideoSurface(QWidget):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(dot)
             painter.drawEllipse(left, plate.center().y() - 3, 8, 8)
+            painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing, on=False)
             left += 14
         note_width = metrics.horizontalAdvance(self.note) if self.note else 0
