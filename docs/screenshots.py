@@ -184,7 +184,92 @@ def system_manager(site: "StartedSite") -> None:  # noqa: PLR0915 - a walk throu
     QApplication.processEvents()
 
 
-APPLICATIONS: dict[str, Callable[["StartedSite"], None]] = {"system-manager": system_manager}
+def spotter(site: "StartedSite") -> None:  # noqa: PLR0915 - a walk through the views, one after the other
+    """Spotter, view by view."""
+    import httpx
+    from PySide6.QtWidgets import QApplication
+
+    from clients.desktop.application import Application
+    from clients.desktop.sites import Sites
+    from clients.spotter.export import ExportDialog, stretch_around
+    from clients.spotter.help_page import HelpPage
+    from clients.spotter.history import History
+    from clients.spotter.saving import pictures_folder
+    from clients.spotter.timeline import now_us
+    from clients.spotter.window import MainWindow
+
+    folder = Path(tempfile.mkdtemp())
+    os.environ["VIGIL_SMSERVER_URL"] = site.target.api_url
+    os.environ["XDG_CONFIG_HOME"] = str(folder)
+    application = Application("Vigil Spotter", MainWindow, sites=Sites(folder / "desktop.json"))
+    application.start()
+    sign_in = application.sign_in
+    sign_in.address.setEditText(site.target.api_url.removeprefix("http://"))
+    sign_in.user.setText(site.target.user)
+    sign_in.password.setText(site.target.password)
+    sign_in.submit()
+    until(lambda: application.window is not None, "the main window")
+    window = application.window
+    assert isinstance(window, MainWindow)
+    window.resize(1280, 800)
+    until(lambda: window.site.cameras and window.layouts.ready, "the cameras")
+    page = window.page
+    page.name = "Yard"
+    window.tabs.setTabText(0, "Yard")
+    page.grid.set_cameras(tuple(sorted(window.site.cameras)))
+    until(lambda: all(cell.frame is not None for cell in page.grid.cells), "live pictures")
+
+    def both(widget: "QWidget", name: str) -> None:
+        for scheme in SCHEMES:
+            application.choose_scheme(scheme)
+            save(widget, f"spotter-{name}-{scheme}")
+
+    httpx.post(f"{site.target.simulator_url}/cameras/1/motion", json={"seconds": 20}).raise_for_status()
+    until(lambda: window.alarms.book.active, "an alarm")
+    until(lambda: window.popup.isVisible() and window.popup.grid.cells[0].frame is not None, "the alarm's window")
+    page.timeline.zoom(0.1)
+    settle(4)
+    both(window, "live")
+    both(window.popup, "alarm")
+    window.popup.close()
+    page.grid.enlarge(0)
+    until(lambda: page.grid.cells[0].frame and page.grid.cells[0].stream == "main", "the large stream")
+    both(window, "enlarged")
+    page.grid.enlarge(None)
+    window.panel.acknowledge()
+    until(lambda: window.alarms.book.unacknowledged == 0, "the acknowledgement")
+    page.go_to(now_us() - 6_000_000, playing=False)
+    until(lambda: all(cell.frame is not None and cell.recorded for cell in page.grid.cells), "recorded pictures")
+    both(window, "playback")
+    page.go_live()
+    page.grid.set_cells(9)
+    until(lambda: all(cell.frame is not None for cell in page.grid.visible_cells()), "live pictures again")
+    site.children.stop("up")
+    until(lambda: page.grid.cells[0].sentence, "the sentence of a server that is away")
+    settle(1)
+    both(window, "away")
+    site.children.start("up", ["-m", "vigil", "up"])
+    until(lambda: page.grid.cells[0].state == "playing" and not page.grid.cells[0].sentence, "the pictures again")
+    until(lambda: window.session.standing.link.value == "connected", "SMServer")
+    dialog = ExportDialog(window.site, "camera-1", stretch_around(now_us() - 40_000_000), pictures_folder(), window)
+    dialog.folder.setText("/home/olga/Pictures/Vigil")
+    dialog.show()
+    both(dialog, "clip")
+    dialog.close()
+    history = History(window.site, window.alarms, window)
+    history.show()
+    until(lambda: history.table.events, "alarms of the past")
+    both(history, "history")
+    history.close()
+    helps = HelpPage(window)
+    helps.show()
+    save(helps, "spotter-keys-light")
+    helps.close()
+    application.close()
+    QApplication.processEvents()
+
+
+APPLICATIONS: dict[str, Callable[["StartedSite"], None]] = {"spotter": spotter, "system-manager": system_manager}
 
 
 def main() -> int:

@@ -26,6 +26,7 @@ PARTS = (
     Part("worker",         "workers.command:worker",          "A worker of the engine: intake, actions or both"),
     Part("beat",           "workers.command:beat",            "The engine's clock: sweeper and schedules"),
     Part("flower",         "workers.command:flower",          "The dashboard of workers and tasks (5555)"),
+    Part("spotter",        "clients.spotter.command:spotter", "Spotter: live and recorded pictures, alarms"),
     Part("simulator",      "clients.simulator.command:app",   "Simulated cameras (8554, 8555)"),
     Part("sm",             "clients.cli.sm:app",              "Administer a site"),
     Part("system-manager", "clients.system_manager.command:main", "System Manager: administer a site in a window"),

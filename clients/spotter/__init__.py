@@ -1,0 +1,1 @@
+"""Spotter, the operators' application: live and recorded pictures, alarms, snapshots and clips."""
