@@ -1,5 +1,6 @@
 // The moving picture of one camera: live or out of the archive, as the clock says.
 import { useEffect, useRef, useState } from './vendor/hooks.js';
+import { signal } from './vendor/signals.js';
 import { html } from './html.js';
 import { NoPicture } from './icons.js';
 import * as clock from './clock.js';
@@ -12,6 +13,7 @@ import { moment } from './words.js';
 
 const WIDE_PX = 640; // from this width on, a picture is worth the full stream
 const SETTLE_MS = 400;
+const AWAY_MS = 60_000;
 
 const CONDITIONS = {
   connecting: 'Connecting to the camera',
@@ -65,6 +67,15 @@ function streamFor(camera, large) {
   return kind === 'Live' && large ? 'main' : 'sub';
 }
 
+/** Whether nobody has looked at the page for a while: pictures wait then, alarms do not. */
+const away = signal(false);
+let leaving = 0;
+document.addEventListener('visibilitychange', () => {
+  clearTimeout(leaving);
+  if (document.hidden) leaving = setTimeout(() => { away.value = true; }, AWAY_MS);
+  else away.value = false;
+});
+
 /** `large`: shown alone. `report(status, video)` hears how it goes. `always`: live whatever the clock says. */
 export function Picture({ camera, large, report, always = false }) {
   const video = useRef(null);
@@ -79,6 +90,7 @@ export function Picture({ camera, large, report, always = false }) {
       setStatus({ state: 'forbidden', detail: live ? 'It shows no live pictures.' : 'It shows no footage.', stream });
       return undefined;
     }
+    if (away.value) return undefined;
     const said = (name, detail, given = stream) => {
       const next = player?.member?.next ?? null;
       setStatus((before) => (
@@ -91,7 +103,7 @@ export function Picture({ camera, large, report, always = false }) {
       ? new Player(video.current, camera.id, stream, said)
       : new PlaybackPlayer(video.current, camera, said);
     return () => player.close();
-  }, [camera.id, camera.node_id, stream, live, allowed]);
+  }, [camera.id, camera.node_id, stream, live, allowed, away.value]);
 
   useEffect(() => { report?.(status, video.current); }, [status]);
   const loud = !live && chosen.value === camera.id;

@@ -5,6 +5,7 @@
 import { cameraPath, open } from './api.js';
 import * as clock from './clock.js';
 import { nextStart } from './recordings.js';
+import { attach, plays } from './source.js';
 
 const TICK_MS = 100;
 const FIRST_S = 2; // of footage, asked for after a jump: the first picture is what counts
@@ -13,6 +14,8 @@ const AHEAD_S = 6; // times the speed
 const KEEP_S = 20; // of what has been played
 const FAR_S = 0.4; // beyond it, the picture jumps to the clock; below, it hurries or dawdles
 const AGAIN_MS = 1_500;
+const MISSING_S = 0.5;
+const STUCK_MS = 600;
 const MAX_RATE = 16;
 const MAX_RANGES = 4; // that jumps leave behind
 
@@ -23,6 +26,7 @@ export class PlaybackPlayer {
     this.camera = camera;
     this.said = status;
     this.seen = -1;
+    this.jumpedAt = 0;
     this.loaded = 0; // where the next answer begins, in s
     this.member = { state: 'loading', since: performance.now(), next: null };
     this.leave = clock.join(this.member);
@@ -105,6 +109,9 @@ export class PlaybackPlayer {
     } else if (!this.asking && this.loaded > time && this.later(time)) {
       this.become('gap', '', this.later(time) * 1000);
     } else if (this.member.state === 'playing') this.become('loading', '');
+    else if (!this.asking && !this.timer && this.member.state === 'loading' && this.loaded > time + MISSING_S) {
+      this.jump(time); // what was loaded is not there any more
+    }
     if (!this.asking && !this.timer && this.member.state !== 'gap' && this.loaded < time + AHEAD_S * clock.speed.value) {
       this.load(Math.max(this.loaded, time - 1), MORE_S * Math.max(1, clock.speed.value / 2));
     }
@@ -119,6 +126,8 @@ export class PlaybackPlayer {
       return;
     }
     this.stop();
+    this.fresh = true;
+    this.loaded = 0;
     this.become('loading', '');
     this.load(time, FIRST_S);
   }
@@ -129,11 +138,16 @@ export class PlaybackPlayer {
     const drift = time - video.currentTime;
     const runs = clock.runs();
     if (jumped || Math.abs(drift) > (runs ? FAR_S * Math.max(1, clock.speed.value) : 0.02)) {
-      if (!video.seeking || jumped) video.currentTime = Math.max(time, this.begins);
+      // A jump into a hole between two files' sounds never ends by itself; the next one, a little later, does.
+      if (!video.seeking || jumped || performance.now() - this.jumpedAt > STUCK_MS) {
+        this.jumpedAt = performance.now();
+        video.currentTime = Math.max(time, this.begins);
+      }
     } else if (runs) {
       video.playbackRate = Math.min(MAX_RATE, Math.max(0.1, clock.speed.value * (1 + drift / clock.speed.value / 2)));
     }
     if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && !video.seeking) this.become('playing', '');
+    else if (this.member.state === 'playing' && performance.now() - this.jumpedAt > STUCK_MS / 2) this.become('loading', '');
     if (runs && video.paused && this.member.state === 'playing') video.play().catch(() => {});
     else if (!runs && !video.paused) video.pause();
   }
@@ -143,7 +157,8 @@ export class PlaybackPlayer {
     this.asking = asking;
     this.loadingFrom = from;
     try {
-      const query = { from: new Date(from * 1000).toISOString(), seconds: Math.min(60, seconds) };
+      // Never earlier than where the answer before ended: it would be given its last piece again, for ever.
+      const query = { from: new Date(Math.ceil(from * 1000)).toISOString(), seconds: Math.min(60, seconds) };
       const answer = await open('GET', cameraPath(this.camera, 'media', query), { signal: asking.signal });
       if (answer.status === 204) await this.gap(from, asking);
       else await this.take(answer, asking);
@@ -159,7 +174,7 @@ export class PlaybackPlayer {
   async take(answer, asking) {
     const header = (name) => Number(answer.headers.get(name)) / 1e6;
     const mime = answer.headers.get('Content-Type');
-    if (!window.MediaSource || !MediaSource.isTypeSupported(mime)) {
+    if (!plays(mime)) {
       asking.abort();
       this.become('waiting', `This browser cannot play ${mime}.`);
       return;
@@ -167,10 +182,11 @@ export class PlaybackPlayer {
     const buffer = await this.bufferFor(mime);
     if (asking.signal.aborted || this.buffer !== buffer) return;
     buffer.abort();
-    if (buffer.buffered.length > MAX_RANGES) {
+    if (this.fresh && buffer.buffered.length > MAX_RANGES) {
       buffer.remove(0, Infinity);
       await idle(buffer);
     }
+    this.fresh = false;
     buffer.timestampOffset = header('Vigil-Epoch');
     const reader = answer.body.getReader();
     while (true) {
@@ -197,16 +213,15 @@ export class PlaybackPlayer {
       await idle(this.buffer);
       return this.buffer;
     }
-    const source = new MediaSource();
+    const { source, address } = attach(this.video);
     this.source = source;
-    this.address = URL.createObjectURL(source);
-    this.video.src = this.address;
+    this.address = address;
     await new Promise((resolve) => { source.addEventListener('sourceopen', resolve, { once: true }); });
     if (this.source !== source) return null;
     this.mime = mime;
     this.buffer = source.addSourceBuffer(mime);
     source.duration = Infinity;
-    source.setLiveSeekableRange(0, Date.now() / 1000 + 10 * 365 * 86_400);
+    source.setLiveSeekableRange?.(0, Date.now() / 1000 + 10 * 365 * 86_400);
     return this.buffer;
   }
 

@@ -1,5 +1,6 @@
 // One live stream, picture or sound: fragmented MP4 over a WebSocket into MediaSource, kept close to the live edge.
 import { ask, socketUrl } from './api.js';
+import { attach, plays } from './source.js';
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8_000;
@@ -101,14 +102,13 @@ export class Player {
   /** A stream begins, or goes on in another format. */
   begin(mime) {
     this.release();
-    if (!window.MediaSource || !MediaSource.isTypeSupported(mime)) {
+    if (!plays(mime)) {
       this.refuse(`This browser cannot play ${mime}.`);
       return;
     }
-    const source = new MediaSource();
+    const { source, address } = attach(this.video);
     this.source = source;
-    this.address = URL.createObjectURL(source);
-    this.video.src = this.address;
+    this.address = address;
     source.addEventListener('sourceopen', () => {
       if (this.source !== source) return;
       this.buffer = source.addSourceBuffer(mime);

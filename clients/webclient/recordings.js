@@ -3,6 +3,7 @@ import { signal } from './vendor/signals.js';
 import { cameraPath, open } from './api.js';
 
 const FRESH_MS = 10_000; // the newest end grows
+const MARGIN_MS = 2 * 3_600_000; // known on both sides, so that dragging shows no emptiness
 const FAR_MS = 31 * 86_400_000;
 
 export const spans = signal({}); // camera id -> { from, to, at, items: [{ start, end, protected }], problem }
@@ -26,7 +27,7 @@ export async function want(camera, from, to) {
     || (to > known.at && Date.now() - known.at > FRESH_MS) || (known.problem && Date.now() - known.at > FRESH_MS);
   if (!stale || asking.has(camera.id)) return;
   asking.add(camera.id);
-  const margin = to - from;
+  const margin = Math.min(to - from, MARGIN_MS);
   const asked = { from: from - margin, to: to + margin, at: Date.now() };
   try {
     const items = await ask(camera, asked.from, asked.to);

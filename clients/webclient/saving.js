@@ -6,6 +6,7 @@ import { tell, tellProblem } from './state.js';
 import { bytes, fileName } from './words.js';
 
 const QUALITY = 0.95;
+const PART_BYTES = 16 << 20;
 
 export const download = signal(null); // the clip under way: { name, got, stop }
 
@@ -46,17 +47,24 @@ export async function clip(camera, from, to) {
   try {
     const query = { from: new Date(from).toISOString(), to: new Date(to).toISOString() };
     const answer = await open('GET', cameraPath(camera, 'clip', query), { signal: stopping.signal });
-    const parts = [];
+    const parts = []; // of the file; the browser puts them on the disk when they are many
+    let waiting = [];
+    let kept = 0;
     let got = 0;
     const reader = answer.body.getReader();
     while (true) {
       const { done, value } = await reader.read();
       if (done) break;
-      parts.push(value);
+      waiting.push(value);
       got += value.byteLength;
+      if (got - kept > PART_BYTES) {
+        parts.push(new Blob(waiting));
+        waiting = [];
+        kept = got;
+      }
       download.value = { ...download.value, got };
     }
-    save(new Blob(parts, { type: 'video/mp4' }), name);
+    save(new Blob([...parts, ...waiting], { type: 'video/mp4' }), name);
     tell(`Clip saved as ${name}, ${bytes(got)}.`);
     return true;
   } catch (problem) {

@@ -6,7 +6,7 @@ import { Player } from './player.js';
 export const chosen = signal(null); // camera id
 export const trouble = signal('');
 
-const element = new Audio();
+export const element = new Audio();
 let player = null;
 let playing = null;
 

@@ -20,6 +20,7 @@ from playwright.async_api import async_playwright
 from broker.codec import envelope
 from broker.memory import Hub, MemoryBroker
 from broker.model.base import Priority
+from broker.model.layouts import Layout, Tab
 from broker.model.messages import AcknowledgeRequested, AlarmAcknowledged, AlarmEnded, AlarmRaised, TriggerKind
 from broker.model.resources import Alarm, Camera, MotionDetection, MotionTrigger, Profile, Right, User
 from broker.process import EgressSettings, Health
@@ -118,7 +119,8 @@ class Site:
                 data_dir=self.folder,
                 smserver_url=self.smserver.url,
                 egress=EgressSettings(allow="127.0.0.0/8"),
-                dvrserver=DVRServerGroup(control_port=0, stream_port=0, reconnect_max_s=0.5),
+                # Short files, so that playback goes from one to the next.
+                dvrserver=DVRServerGroup(control_port=0, stream_port=0, reconnect_max_s=0.5, segment_s=5),
             ),
             self.broker,
             Health("dvrserver"),
@@ -281,6 +283,26 @@ async def watched(video, seconds=1.5):
     await asyncio.sleep(seconds)
     after = await video.evaluate(PICTURE)
     return after, after["time"] - before["time"]
+
+
+async def _run_inline_script(site, browser):
+    async with opened(browser) as page:
+        await page.goto(site.gateway.page_url)
+        await page.get_by_label("User name").wait_for()
+        await page.evaluate(
+            """() => {
+              const script = document.createElement('script');
+              script.textContent = 'window.ran = true';
+              document.body.append(script);
+            }"""
+        )
+        assert await page.evaluate("() => window.ran ?? 'no'") == "no", "the script ran"
+
+
+async def test_an_inline_script_does_not_run_and_is_noticed(site, browser):
+    """The control of all tests here: what breaks the page's policy is a complaint, and a complaint fails a test."""
+    with pytest.raises(AssertionError, match="Content Security Policy"):
+        await _run_inline_script(site, browser)
 
 
 async def test_an_operator_signs_in_and_sees_live_pictures_that_move(page, site):
@@ -531,7 +553,13 @@ async def test_an_arrangement_is_made_by_hand_and_kept_on_the_server(page, site)
     async with AsyncClient(site.smserver.url) as olga:
         await olga.sign_in("olga", PASSWORD)
         saved = await olga.layouts.get("Night shift")
-    assert saved.tabs[0].cameras == (None, None, "cam-2", "cam-1")
+        assert saved.tabs[0].cameras == (None, None, "cam-2", "cam-1")
+        gate, bay = Tab(name="Gate", cells=1, cameras=("cam-1",)), Tab(name="Bay", cells=1, cameras=("cam-2",))
+        await olga.layouts.save(Layout(name="Of Spotter", tabs=(gate, bay)))
+    await page.get_by_role("button", name="Night shift").click()
+    await page.get_by_role("button", name="Of Spotter").click()
+    await page.get_by_role("tab", name="Bay").click()
+    await page.wait_for_selector("[data-cell='0'][data-camera-id=cam-2][data-status=live]")
 
 
 async def test_an_alarm_opens_a_window_with_its_camera_and_is_replayed(page, site):
