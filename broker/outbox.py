@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from sqlalchemy import (
     BigInteger,
@@ -15,8 +16,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     delete,
     insert,
+    literal,
     select,
     text,
 )
@@ -24,6 +27,7 @@ from sqlalchemy import (
 from broker.codec import pack
 from broker.database import READ_ONLY, lock_number
 from broker.model.base import Priority
+from broker.prepared import Prepared
 from broker.relay import Row, stored_headers
 from broker.transport import Envelope
 
@@ -32,6 +36,9 @@ OUTBOX_PAUSE_S = 0.02
 
 POLL_S = 0.25
 """How often the holder of a PostgreSQL outbox looks for rows that other processes have written."""
+
+
+HOLDS = Prepared(lambda _: select(literal(1).label("one")))
 
 
 def outbox_table(metadata: MetaData) -> Table:
@@ -65,7 +72,31 @@ def put(connection: Connection, table: Table, envelopes: Sequence[Envelope]) -> 
                 "body": body,
             }
         )
-    connection.execute(insert(table), rows)
+    _insert(table).run(connection, *rows)
+
+
+@cache
+def _insert(table: Table) -> Prepared:
+    return Prepared(lambda _: insert(table).inline(), keys=("id", "kind", "version", "headers", "body"))
+
+
+@cache
+def _pending(table: Table) -> Prepared:
+    columns = table.c.position, table.c.headers, table.c.body
+    after, limit = bindparam("after", type_=BigInteger), bindparam("limit", type_=Integer)
+    return Prepared(lambda _: select(*columns).where(columns[0] > after).order_by(columns[0]).limit(limit))
+
+
+@cache
+def _delete(table: Table) -> Prepared:
+    return Prepared(lambda _: delete(table).where(table.c.position == bindparam("of_position")))
+
+
+def _for_reading(engine: Engine) -> Engine:
+    """For one statement that only reads: on PostgreSQL without a transaction, on SQLite without its write lock."""
+    if engine.dialect.name == "postgresql":
+        return engine.execution_options(isolation_level="AUTOCOMMIT")
+    return engine.execution_options(**READ_ONLY)
 
 
 class OutboxStore:
@@ -76,6 +107,7 @@ class OutboxStore:
 
     def __init__(self, engine: Engine, table: Table) -> None:
         self._engine = engine
+        self._reads = _for_reading(engine)
         self._table = table
         self._holder: Connection | None = None
         self._lock = threading.Lock()
@@ -94,20 +126,14 @@ class OutboxStore:
         del lane
         if not self._holds():
             return []
-        table = self._table
-        statement = (
-            select(table.c.position, table.c.headers, table.c.body)
-            .where(table.c.position > after)
-            .order_by(table.c.position)
-            .limit(limit)
-        )
-        with self._engine.execution_options(**READ_ONLY).connect() as connection:
-            return [Row(row.position, stored_headers(row.headers), row.body) for row in connection.execute(statement)]
+        with self._reads.connect() as connection:
+            rows = _pending(self._table).rows(connection, {"after": after, "limit": limit})
+        return [Row(row.position, stored_headers(row.headers), bytes(row.body)) for row in rows]
 
     def confirm(self, positions: Sequence[int]) -> None:
         """Delete rows that the broker has."""
         with self._engine.begin() as connection:
-            connection.execute(delete(self._table).where(self._table.c.position.in_(positions)))
+            _delete(self._table).run(connection, *({"of_position": position} for position in positions))
 
     def set_aside(self, positions: Sequence[int]) -> None:
         """Nothing: there is one lane, and its relay passes by what it cannot read. The rows stay for people."""
@@ -125,7 +151,7 @@ class OutboxStore:
                         return False
                     self._holder = connection
                 else:
-                    self._holder.execute(text("SELECT 1"))
+                    HOLDS.rows(self._holder, {})
             except BaseException:
                 self._release()
                 raise

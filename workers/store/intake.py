@@ -3,16 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, bindparam, update
-from sqlalchemy.dialects.postgresql import insert as insert_postgresql
-from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
 from broker.database import is_postgresql
 from broker.inbox import accept
 from broker.model.messages import TriggerActivated, TriggerFact
+from broker.prepared import Prepared
 from broker.transport import Envelope
 from workers import rules
 from workers.store.lifecycle import Due, Pen, active_of
@@ -101,7 +99,7 @@ class Intake:
                     over = [rules.stop(one, ended_at, pen.now) for one in raised if not one.until_acknowledged]
                     _apply(pen, over, mine, fact, envelope)
             raw.append(_raw(fact, envelope, pen.now, [one.alarm_event_id for one in raised]))
-        _store_raw(pen.connection, raw)
+        STORE_RAW.run(pen.connection, *raw)
         _store_sources(pen.connection, states)
 
 
@@ -137,10 +135,9 @@ def _in_order(envelopes: Sequence[Envelope], new: frozenset[str]) -> list[tuple[
     return sorted(facts.values(), key=lambda pair: (pair[0].node_id, pair[0].boot, pair[0].sequence))
 
 
-@cache
-def _lock_source(postgresql: bool) -> Any:  # noqa: FBT001 - which of the two databases
-    """Make a source's row or find it there, and lock it; built once."""
-    insert = (insert_postgresql if postgresql else insert_sqlite)(source_state)
+def _lock_source(dialect: str) -> Any:
+    """Make a source's row or find it there, and lock it."""
+    insert = insert_for(dialect)(source_state)
     statement = insert.values(
         source_id=bindparam("source_id"),
         node_id=bindparam("node_id"),
@@ -149,7 +146,10 @@ def _lock_source(postgresql: bool) -> Any:  # noqa: FBT001 - which of the two da
         active=False,
         changed_at=bindparam("changed_at"),
     ).on_conflict_do_update(index_elements=["source_id", "node_id"], set_={"node_id": insert.excluded.node_id})
-    return statement.returning(source_state, *([moment().label("present")] if postgresql else []))
+    return statement.returning(source_state, *([moment().label("present")] if dialect == "postgresql" else []))
+
+
+LOCK_SOURCE = Prepared(_lock_source)
 
 
 def _lock_sources(
@@ -161,10 +161,7 @@ def _lock_sources(
     """
     keys = sorted({SourceKey(fact.source_id, fact.node_id) for fact in facts})
     present = None if is_postgresql(connection) else datetime.now(UTC)
-    rows = [
-        connection.execute(_lock_source(present is None), {**key._asdict(), "changed_at": present or EPOCH}).one()
-        for key in keys
-    ]
+    rows = [LOCK_SOURCE.rows(connection, {**key._asdict(), "changed_at": present or EPOCH})[0] for key in keys]
     states = {
         SourceKey(row.source_id, row.node_id): SourceState(row.boot, row.sequence, row.active, row.changed_at)
         for row in rows
@@ -185,14 +182,19 @@ def _store_sources(connection: Connection, states: dict[SourceKey, SourceState])
         for key, state in states.items()
         if state.changed
     ]
-    if rows:
-        table = source_state.c
-        place = (table.source_id == bindparam("of_source"), table.node_id == bindparam("of_node"))
-        connection.execute(update(source_state).where(*place), rows)
+    STORE_SOURCE.run(connection, *rows)
 
 
-def _store_raw(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    connection.execute(insert_for(connection)(trigger_event).on_conflict_do_nothing(), rows)
+STORE_SOURCE = Prepared(
+    lambda _: update(source_state).where(
+        source_state.c.source_id == bindparam("of_source"), source_state.c.node_id == bindparam("of_node")
+    ),
+    keys=("boot", "sequence", "active", "changed_at"),
+)
+
+STORE_RAW = Prepared(
+    lambda dialect: insert_for(dialect)(trigger_event).on_conflict_do_nothing(), keys=trigger_event.c.keys()
+)
 
 
 def _raw(fact: TriggerFact, envelope: Envelope, present: datetime, raised: list[str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, insert, literal, select, update
+from sqlalchemy import ARRAY, JSON, Connection, String, bindparam, func, insert, literal_column, select, update
 
 from broker.codec import envelope
 from broker.model.base import Priority
@@ -20,6 +20,7 @@ from broker.model.messages import (
 )
 from broker.model.resources import Alarm
 from broker.outbox import put
+from broker.prepared import Prepared
 from broker.transport import Envelope
 from workers import rules
 from workers.tables import Phase, RunState, action_run, alarm_event, outbox
@@ -118,30 +119,24 @@ class Pen:
     def note(self, active: rules.ActiveAlarm, at: datetime) -> None:
         """The alarm event's cause was seen again."""
         self.flush_alarms()
-        self.connection.execute(
-            update(alarm_event)
-            .where(alarm_event.c.id == active.alarm_event_id)
-            .values(triggered=alarm_event.c.triggered + 1, last_trigger_at=at)
-        )
+        NOTE.run(self.connection, {"of_id": active.alarm_event_id, "at": at})
 
     def stop(self, decision: rules.Stop) -> None:
         """The alarm event is active no more; what acts at its end is planned."""
         self.flush_alarms()
         event_id = decision.active.alarm_event_id
         post = decision.until is not None
-        row = self.connection.execute(
-            update(alarm_event)
-            .where(alarm_event.c.id == event_id, alarm_event.c.state == AlarmState.ACTIVE.value)
-            .values(
-                state=(AlarmState.POST_RECORDING if post else AlarmState.ENDED).value,
-                condition_ended_at=decision.at,
-                post_until=decision.until,
-                ended_at=None if post else self.now,
-            )
-            .returning(alarm_event.c.trace_id)
-        ).one_or_none()
-        if row is None:
+        values = {
+            "of_id": event_id,
+            "state": (AlarmState.POST_RECORDING if post else AlarmState.ENDED).value,
+            "condition_ended_at": decision.at,
+            "post_until": decision.until,
+            "ended_at": None if post else self.now,
+        }
+        rows = STOP.rows(self.connection, values)
+        if not rows:
             return
+        row = rows[0]
         fact = {"alarm_event_id": event_id, "alarm_id": decision.active.alarm_id, "at": self.now}
         if decision.until is not None:
             self.announce(AlarmPostRecordingStarted(**fact, until=decision.until), row.trace_id)
@@ -203,10 +198,10 @@ class Pen:
     def flush_alarms(self) -> None:
         """Write new alarm events and their actions, so that later statements of the transaction find them."""
         if self.written.alarms:
-            self.connection.execute(insert(alarm_event), self.written.alarms)
+            ADD_ALARM.run(self.connection, *self.written.alarms)
             self.written.alarms = []
         if self.written.runs:
-            self.connection.execute(insert(action_run), self.written.runs)
+            ADD_RUN.run(self.connection, *self.written.runs)
             self.written.runs = []
 
     def flush(self) -> Written:
@@ -216,32 +211,75 @@ class Pen:
         return self.written
 
 
-ACTIVE = (
-    select(
-        alarm_event.c.id,
-        alarm_event.c.alarm_id,
-        alarm_event.c.source_id,
-        alarm_event.c.until_acknowledged,
-        alarm_event.c.post_s,
-        alarm_event.c.acts_at_end,
+NOTE = Prepared(
+    lambda _: (
+        update(alarm_event)
+        .where(alarm_event.c.id == bindparam("of_id"))
+        .values(triggered=alarm_event.c.triggered + 1, last_trigger_at=bindparam("at"))
     )
-    .where(
-        alarm_event.c.source_id.in_(bindparam("source_ids", expanding=True)),
-        alarm_event.c.state == literal(AlarmState.ACTIVE.value, literal_execute=True),  # the partial index needs it
-    )
-    .order_by(alarm_event.c.id)
-    .with_for_update()
 )
+
+STOP = Prepared(
+    lambda _: (
+        update(alarm_event)
+        .where(alarm_event.c.id == bindparam("of_id"), alarm_event.c.state == AlarmState.ACTIVE.value)
+        .returning(alarm_event.c.trace_id)
+    ),
+    keys=("state", "condition_ended_at", "post_until", "ended_at"),
+)
+
+ADD_ALARM = Prepared(
+    lambda _: insert(alarm_event),
+    keys=(
+        "id", "alarm_id", "source_id", "trigger_event_id", "state", "raised", "raised_at", "until_acknowledged",
+        "post_s", "acts_at_end", "triggered", "last_trigger_at", "trace_id",
+    ),
+)  # fmt: skip
+
+ADD_RUN = Prepared(
+    lambda _: insert(action_run),
+    keys=(
+        "id", "alarm_event_id", "kind", "phase", "lane", "settings", "state", "attempt", "created_at", "not_before",
+        "deadline", "wake_at", "wakes", "in_doubt", "repeated", "reason",
+    ),
+)  # fmt: skip
+
+
+def _active(dialect: str) -> Any:
+    """Locked in the order of their ids. Which sources is one value: an array, or JSON."""
+    columns = alarm_event.c
+    if dialect == "postgresql":
+        of_sources: Any = columns.source_id == func.any(bindparam("source_ids", type_=ARRAY(String)))
+    else:
+        each = func.json_each(bindparam("source_ids", type_=JSON)).table_valued("value")
+        of_sources = columns.source_id.in_(select(each.c.value))
+    state: Any = literal_column(f"'{AlarmState.ACTIVE.value}'")  # the partial index needs to see it
+    return (
+        select(
+            columns.id,
+            columns.alarm_id,
+            columns.source_id,
+            columns.until_acknowledged,
+            columns.post_s,
+            columns.acts_at_end,
+        )
+        .where(of_sources, columns.state == state)
+        .order_by(columns.id)
+        .with_for_update()
+    )
+
+
+ACTIVE = Prepared(_active)
 
 
 def active_of(connection: Connection, source_ids: Sequence[str]) -> dict[str, dict[str, rules.ActiveAlarm]]:
     """The active alarm events of some sources, by source and alarm id, locked in the order of their ids."""
     found: dict[str, dict[str, rules.ActiveAlarm]] = {}
-    for row in connection.execute(ACTIVE, {"source_ids": source_ids}):
+    for row in ACTIVE.rows(connection, {"source_ids": list(source_ids)}):
         found.setdefault(row.source_id, {})[row.alarm_id] = active_from(row)
     return found
 
 
-def active_from(row: Row[*tuple[Any, ...]]) -> rules.ActiveAlarm:
+def active_from(row: Any) -> rules.ActiveAlarm:
     """The value that rules know, from a row of `alarm_event`."""
     return rules.ActiveAlarm(row.id, row.alarm_id, row.until_acknowledged, row.post_s, row.acts_at_end)

@@ -23,7 +23,7 @@ def begin_try(engine: Engine, event_id: str) -> int:
     with engine.begin() as connection:
         row = {"event_id": event_id, "tries": 1, "reason": "", "at": now(connection)}
         statement = (
-            insert_for(connection)(delivery_try)
+            insert_for(connection.dialect.name)(delivery_try)
             .values(row)
             .on_conflict_do_update(
                 index_elements=["event_id"], set_={"tries": delivery_try.c.tries + 1, "at": row["at"]}
@@ -56,7 +56,7 @@ def set_aside(engine: Engine, event: Envelope, *, node_id: str) -> str:
         headers, body = pack(event)
         at = now(connection)
         connection.execute(
-            insert_for(connection)(quarantine)
+            insert_for(connection.dialect.name)(quarantine)
             .values(
                 event_id=event.id,
                 kind=event.message.kind(),

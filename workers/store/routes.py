@@ -23,7 +23,7 @@ def store_routes(
         if (server := servers.get(camera.node_id)) is not None and server.control_url
     )
     with engine.begin() as connection:
-        insert = insert_for(connection)
+        insert = insert_for(connection.dialect.name)
         if rows:
             statement = insert(camera_route)
             connection.execute(

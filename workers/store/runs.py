@@ -4,17 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Engine, and_, bindparam, exists, or_, select, update
+from sqlalchemy import Connection, Engine, and_, bindparam, exists, null, or_, select, update
 
 from broker.codec import envelope
-from broker.database import is_postgresql, now
+from broker.database import UtcDateTime, is_postgresql, now
 from broker.model.actions import ActionSettings, AnyActionSettings, Outcome
 from broker.model.messages import ActionPerformed, AlarmRaised
 from broker.outbox import put
+from broker.prepared import Prepared
 from workers.store.lifecycle import END_SUFFIX
 from workers.store.moment import clock, clock_parameters, moment
 from workers.tables import Phase, RunState, action_run, alarm_event, outbox
@@ -76,9 +76,10 @@ class Runs:
         with self._alone(durable=durable) as connection:
             lease = timedelta(seconds=lease_s)
             parameters = {"wanted": action_id, "new_holder": holder, **clock_parameters(connection, lease)}
-            row = connection.execute(_claim(is_postgresql(connection)), parameters).one_or_none()
-        if row is None:
+            rows = CLAIM.rows(connection, parameters)
+        if not rows:
             return None
+        row = rows[0]
         return Claim(
             action_id=row.id,
             kind=row.kind,
@@ -108,23 +109,18 @@ class Runs:
         `seconds` is how long the last attempt took; none: there was no attempt under this claim.
         """
         with self.engine.begin() as connection:
-            row = self._update(
-                connection,
-                claim,
-                {
-                    "state": outcome.value,
-                    "attempt": claim.attempt - (seconds is None),
-                    "reason": reason[:LONGEST_REASON],
-                    "repeated": repeated,
-                    "seconds": seconds,
-                    "lease_until": None,
-                    **({} if is_postgresql(connection) else {"finished_at": now(connection)}),
-                },
-                finishes=True,
-            )
-            if row is not None:
-                announce_end(connection, row, claim.raised, self.source)
-            return row is not None
+            values = {
+                "to_state": outcome.value,
+                "to_attempt": claim.attempt - (seconds is None),
+                "to_reason": reason[:LONGEST_REASON],
+                "to_repeated": repeated,
+                "to_seconds": seconds,
+                **({} if is_postgresql(connection) else {"to_finished_at": now(connection)}),
+            }
+            rows = FINISH.rows(connection, {**_whose(claim), **values})
+            if rows:
+                announce_end(connection, rows[0], claim.raised, self.source)
+            return bool(rows)
 
     def retry(self, claim: Claim, reason: str, wait_s: float, *, repeated: bool) -> bool | None:
         """Let the action be tried again after a wait; False when that would be behind its deadline.
@@ -149,24 +145,27 @@ class Runs:
             return True if self._update(connection, claim, values) is not None else None
 
     @staticmethod
-    def _update(connection: Connection, claim: Claim, values: dict[str, Any], *, finishes: bool = False) -> Any:
-        """The row, if it still is this holder's and this attempt's."""
-        who = {"of_id": claim.action_id, "of_holder": claim.holder, "of_attempt": claim.attempt}
-        return connection.execute(_held(finishes and is_postgresql(connection)), {**who, **values}).one_or_none()
+    def _update(connection: Connection, claim: Claim, values: dict[str, Any]) -> Any:
+        """The row, if it still is this holder's and this attempt's. What is set is named by the values."""
+        statement = update(action_run).where(_held()).returning(action_run.c.id)
+        return connection.execute(statement, {**_whose(claim), **values}).one_or_none()
 
 
-@cache
-def _claim(postgresql: bool) -> Any:  # noqa: FBT001 - which of the two databases
-    """One statement that takes the row and returns it with all that an attempt needs; built once.
+def _whose(claim: Claim) -> dict[str, Any]:
+    return {"of_id": claim.action_id, "of_holder": claim.holder, "of_attempt": claim.attempt}
+
+
+def _claim(dialect: str) -> Any:
+    """One statement that takes the row and returns it with all that an attempt needs.
 
     `in_doubt` is worked out from what the row was before: an assignment sees the old values.
     """
-    present, lease_until = clock(postgresql)
+    present, lease_until = clock(dialect == "postgresql")
     table, first, alarm = action_run.c, action_run.alias("first").c, alarm_event.c
     start_is_over = ~exists().where(
         first.alarm_event_id == table.alarm_event_id,
         first.id + END_SUFFIX == table.id,
-        first.state.in_([RunState.PENDING.value, RunState.RUNNING.value]),
+        or_(first.state == RunState.PENDING.value, first.state == RunState.RUNNING.value),
     )
     due = and_(
         table.state == RunState.PENDING.value,
@@ -202,17 +201,34 @@ def _claim(postgresql: bool) -> Any:  # noqa: FBT001 - which of the two database
     )
 
 
-@cache
-def _held(finished_now: bool) -> Any:  # noqa: FBT001 - whether PostgreSQL fills in finished_at
-    """An update of a row that still is its holder's; what is set is named by the parameters."""
+CLAIM = Prepared(_claim)
+
+
+def _held() -> Any:
+    """The row that is wanted still is its holder's; with the parameters of `_whose`."""
     table = action_run.c
-    statement = update(action_run).values(finished_at=moment()) if finished_now else update(action_run)
-    return statement.where(
+    return and_(
         table.id == bindparam("of_id"),
         table.state == RunState.RUNNING.value,
         table.holder == bindparam("of_holder"),
         table.attempt == bindparam("of_attempt"),
-    ).returning(
+    )
+
+
+def _finish(dialect: str) -> Any:
+    """Store an outcome, at the moment that PostgreSQL's clock shows."""
+    table = action_run.c
+    at = moment() if dialect == "postgresql" else bindparam("to_finished_at", type_=UtcDateTime)
+    statement = update(action_run).values(
+        state=bindparam("to_state"),
+        attempt=bindparam("to_attempt"),
+        reason=bindparam("to_reason"),
+        repeated=bindparam("to_repeated"),
+        seconds=bindparam("to_seconds"),
+        lease_until=null(),
+        finished_at=at,
+    )
+    return statement.where(_held()).returning(
         table.id,
         table.alarm_event_id,
         table.kind,
@@ -222,6 +238,9 @@ def _held(finished_now: bool) -> Any:  # noqa: FBT001 - whether PostgreSQL fills
         table.repeated,
         table.finished_at,
     )
+
+
+FINISH = Prepared(_finish)
 
 
 def _of_alarm(column: Any) -> Any:

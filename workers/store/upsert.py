@@ -3,12 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from broker.database import is_postgresql
 
-
-def insert_for(connection: Connection) -> Callable[..., Any]:
-    """The `insert` of this connection's database; both offer the same `on_conflict_…` methods."""
-    return postgresql.insert if is_postgresql(connection) else sqlite.insert
+def insert_for(dialect: str) -> Callable[..., Any]:
+    """The `insert` of a database by its dialect's name; both offer the same `on_conflict_…` methods."""
+    return postgresql.insert if dialect == "postgresql" else sqlite.insert
