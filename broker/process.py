@@ -1,5 +1,6 @@
 """What every process needs once: settings, structured logs, health, metrics and the operations port."""
 
+import gc
 import json
 import logging
 import os
@@ -246,6 +247,15 @@ def logger(name: str) -> structlog.stdlib.BoundLogger:
     """The logger of a module; give it `__name__`."""
     bound: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return bound
+
+
+def settle() -> None:
+    """Leave what a process has loaded by now out of garbage collections. Call it when everything is started.
+
+    What is loaded stays until the end; looking through it takes a tenth of a second, in which nothing is served.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 # --- Health -----------------------------------------------------------------------------------------------------

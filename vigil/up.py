@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from typing import NamedTuple
 
 from broker.connect import connect
-from broker.process import LOOPBACK, Health, ProcessSettings, configure_logs, load_settings, logger
+from broker.process import LOOPBACK, Health, ProcessSettings, configure_logs, load_settings, logger, settle
 from broker.transport import Broker
 from servers.dvrserver.server import DVRServer
 from servers.dvrserver.settings import DVRServerSettings
@@ -128,6 +128,7 @@ async def run_site(settings: ProcessSettings, ready: Callable[[Site], Awaitable[
                 settings=settings,
             )
         )
+        settle()
         await until_stopped()
         log.info("everything stops")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from celery import bootsteps
 
-from broker.process import LOOPBACK, OperationsServer, configure_logs, logger
+from broker.process import LOOPBACK, OperationsServer, configure_logs, logger, settle
 
 log = logger(__name__)
 
@@ -32,6 +32,7 @@ class OperationsStep(bootsteps.StartStopStep):
             runtime.health, LOOPBACK, runtime.settings.engine.operations_port, tries=TRIES
         ).start()
         runtime.operations_url = f"http://{LOOPBACK}:{self._server.port}"
+        settle()
         log.info("worker started", worker=worker.hostname, operations_url=runtime.operations_url)
 
     def stop(self, worker: Any) -> None:

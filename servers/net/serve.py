@@ -9,7 +9,7 @@ from typing import Protocol
 
 from broker.connect import connect
 from broker.errors import BrokerError
-from broker.process import Health, OperationsServer, ProcessSettings, TLSSettings, configure_logs, logger
+from broker.process import Health, OperationsServer, ProcessSettings, TLSSettings, configure_logs, logger, settle
 from broker.transport import Broker
 from broker.trust.errors import TrustError
 from broker.trust.tls import server_context
@@ -73,6 +73,7 @@ async def serve(
         server = make(broker, health)
         stack.push_async_callback(server.close)
         await server.start()
+        settle()
         log.info("process started", process=process)
         await until_stopped()
         log.info("process stops", process=process)
