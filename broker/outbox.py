@@ -31,8 +31,8 @@ from broker.prepared import Prepared
 from broker.relay import Row, stored_headers
 from broker.transport import Envelope
 
-OUTBOX_PAUSE_S = 0.02
-"""Between two looks at a busy outbox: nobody sees 20 ms, and a storm is announced in a fifth of the transactions."""
+OUTBOX_PAUSE_S = 0.05
+"""Between two looks at a busy outbox: nobody sees 50 ms, and a storm is announced in a tenth of the transactions."""
 
 POLL_S = 0.25
 """How often the holder of a PostgreSQL outbox looks for rows that other processes have written."""

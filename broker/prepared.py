@@ -5,10 +5,11 @@ it writes the statement and owns the transaction; types, errors and lost connect
 """
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Executable
+from sqlalchemy import Connection, Dialect, Engine, Executable
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.base import Executable as Compilable
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -32,30 +33,37 @@ class Prepared:
         self._texts: dict[str, _Text] = {}
 
     def run(self, connection: Connection, *rows: Parameters) -> None:
-        """Execute it, once for each row of parameters."""
+        """Execute it, once for each row of parameters. In a pipeline an error may show later."""
         text = self._text(connection.dialect)
         cursor = connection.connection.cursor()
-        try:
+        with _errors(connection, text.sql):
             if len(rows) == 1:
                 cursor.execute(text.sql, text.given(rows[0]))
             elif rows:
                 cursor.executemany(text.sql, [text.given(row) for row in rows])
-        except connection.dialect.loaded_dbapi.Error as error:
-            raise _translated(connection, text.sql, error) from error
-        finally:
-            cursor.close()
+
+    def ask(self, connection: Connection, parameters: Parameters) -> Callable[[], list[Any]]:
+        """Execute it once; call what is returned, within the transaction, for the rows as named tuples.
+
+        In a pipeline the database is not waited for before that.
+        """
+        text = self._text(connection.dialect)
+        cursor = connection.connection.cursor()
+        with _errors(connection, text.sql):
+            cursor.execute(text.sql, text.given(parameters))
+            if connection.dialect.name == "sqlite":  # it would look at its rows only when they are fetched
+                rows = [text.row(found) for found in cursor.fetchall()]
+                return lambda: rows
+
+        def answer() -> list[Any]:
+            with _errors(connection, text.sql):
+                return [text.row(found) for found in cursor.fetchall()]
+
+        return answer
 
     def rows(self, connection: Connection, parameters: Parameters) -> list[Any]:
         """Execute it once; the rows as named tuples."""
-        text = self._text(connection.dialect)
-        cursor = connection.connection.cursor()
-        try:
-            cursor.execute(text.sql, text.given(parameters))
-            return [text.row(found) for found in cursor.fetchall()]
-        except connection.dialect.loaded_dbapi.Error as error:
-            raise _translated(connection, text.sql, error) from error
-        finally:
-            cursor.close()
+        return self.ask(connection, parameters)()
 
     def _text(self, dialect: Dialect) -> "_Text":
         text = self._texts.get(dialect.name)
@@ -99,6 +107,31 @@ class _Text:
         if self._plain:
             return self._make(found)
         return self._make(value if back is None else back(value) for back, value in zip(self._back, found, strict=True))
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """`engine.begin()`, on PostgreSQL in a pipeline: what is not asked for at once goes out with what follows it.
+
+    BEGIN travels with the first statement and COMMIT with the last; errors show at the next answer or at the end.
+    Only prepared statements are understood in it: SQLAlchemy's own ask for their rows too early.
+    """
+    if engine.dialect.name != "postgresql":
+        with engine.begin() as connection:
+            yield connection
+        return
+    with engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        with _errors(connection, "the end of a pipeline"), driver.pipeline(), connection.begin():
+            yield connection
+
+
+@contextmanager
+def _errors(connection: Connection, sql: str) -> Iterator[None]:
+    try:
+        yield
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _translated(connection, sql, error) from error
 
 
 def _translated(connection: Connection, sql: str, error: Exception) -> Exception:

@@ -14,8 +14,8 @@ log = logger(__name__)
 
 BATCH = 500
 RETRY_S = 1.0
-PAUSE_S = 0.03
-"""Between two batches: in a storm they become larger, and so a third as costly. The first of a row never waits."""
+PAUSE_S = 0.1
+"""Between two batches: in a storm they become larger, and so a fifth as costly. The first of a row never waits."""
 
 Write = Callable[[Connection, Sequence[Envelope]], object]
 """Stores envelopes in a transaction; may be called again with the same ones."""

@@ -3,11 +3,25 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import JSON, Boolean, Column, Integer, MetaData, String, Table, bindparam, delete, insert, select, text
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from broker.database import UtcDateTime, is_away, open_database
-from broker.prepared import Prepared
+from broker.prepared import Prepared, transaction
 
 metadata = MetaData()
 things = Table(
@@ -22,6 +36,8 @@ things = Table(
 ADD = Prepared(lambda _: insert(things), keys=("id", "name", "at", "said", "on"))
 FIND = Prepared(lambda _: select(things).where(things.c.id >= bindparam("least"), things.c.name != "nobody"))
 DELETE = Prepared(lambda _: delete(things).where(things.c.name == bindparam("of_name")).returning(things.c.id))
+
+FIND_PID = Prepared(lambda _: select(func.pg_backend_pid().label("pid")))
 
 HELSINKI = datetime(2026, 7, 1, 15, 0, 0, 123456, tzinfo=timezone(timedelta(hours=3)))
 ONE = {"id": 1, "name": "one", "at": HELSINKI, "said": {"a": [1, "ä"]}, "on": True}
@@ -93,6 +109,40 @@ def test_a_lost_connection_is_told_from_a_mistake_and_leaves_the_pool(postgres_u
         assert caught.value.connection_invalidated
         assert is_away(caught.value)
     with engine.begin() as connection:
+        assert FIND.rows(connection, {"least": 0}) == []
+    metadata.drop_all(engine)
+    engine.dispose()
+
+
+def test_a_transaction_is_one_on_both_databases_and_nothing_is_left_of_a_broken_one(engine):
+    with transaction(engine) as connection:
+        ADD.run(connection, ONE)
+        answer = FIND.ask(connection, {"least": 0})
+        ADD.run(connection, TWO)
+        assert [row.id for row in answer()] == [1]
+    with pytest.raises(IntegrityError):  # noqa: PT012, SIM117 - in a pipeline it shows at the end
+        with transaction(engine) as connection:
+            ADD.run(connection, {**ONE, "id": 3})
+            ADD.run(connection, ONE)
+    with pytest.raises(RuntimeError, match="ours"):  # noqa: PT012, SIM117 - what was begun before it is what counts
+        with transaction(engine) as connection:
+            ADD.run(connection, {**ONE, "id": 4})
+            raise RuntimeError("a mistake of ours")
+    with engine.begin() as connection:
+        assert [row.id for row in FIND.rows(connection, {"least": 0})] == [1, 2]
+
+
+def test_a_connection_lost_within_a_pipeline_is_told_from_a_mistake(postgres_url):
+    engine = open_database(postgres_url, "public")
+    metadata.create_all(engine)
+    with pytest.raises(DBAPIError) as caught:  # noqa: PT012, SIM117 - in a pipeline it shows at the end
+        with transaction(engine) as connection:
+            pid = FIND_PID.rows(connection, {})[0].pid
+            with engine.connect() as other:
+                other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+            ADD.run(connection, ONE)
+    assert is_away(caught.value)
+    with transaction(engine) as connection:
         assert FIND.rows(connection, {"least": 0}) == []
     metadata.drop_all(engine)
     engine.dispose()

@@ -10,10 +10,10 @@ from sqlalchemy import Connection, Engine, bindparam, update
 from broker.database import is_postgresql
 from broker.inbox import accept
 from broker.model.messages import TriggerActivated, TriggerFact
-from broker.prepared import Prepared
+from broker.prepared import Prepared, transaction
 from broker.transport import Envelope
 from workers import rules
-from workers.store.lifecycle import Due, Pen, active_of
+from workers.store.lifecycle import Due, Pen, ask_active
 from workers.store.moment import moment
 from workers.store.upsert import insert_for
 from workers.tables import inbox, source_state, trigger_event
@@ -66,27 +66,32 @@ class Intake:
 
     def take_in(self, envelopes: Sequence[Envelope], alarms: rules.AlarmIndex) -> list[Due]:
         """Store a batch and all that follows from it; returns the actions to dispatch. Duplicates change nothing."""
-        with self.engine.begin() as connection:
-            new = self.accept(connection, [envelope.id for envelope in envelopes])
-            facts = _in_order(envelopes, new)
+        keys = sorted({_key(found.message) for found in envelopes if isinstance(found.message, TriggerFact)})
+        if not keys:
+            return []
+        with transaction(self.engine) as connection:
+            # Asked together, in this order: what is active is looked up when the sources are locked.
+            sources = _lock_sources(connection, keys)
+            active = ask_active(connection, sorted({key.source_id for key in keys}))
+            facts = _in_order(envelopes, self.accept(connection, [envelope.id for envelope in envelopes]))
             if not facts:
                 return []
-            states, present = _lock_sources(connection, [fact for fact, _ in facts])
+            states, present = sources()
             pen = Pen(connection, present, self.source, self.wake_s)
-            self._decide(pen, states, facts, alarms)
+            self._decide(pen, states, active(), facts, alarms)
             return pen.flush().due
 
     @staticmethod
     def _decide(
         pen: Pen,
         states: dict[SourceKey, SourceState],
+        active: dict[str, dict[str, rules.ActiveAlarm]],
         facts: Sequence[tuple[TriggerFact, Envelope]],
         alarms: rules.AlarmIndex,
     ) -> None:
-        active = active_of(pen.connection, sorted({fact.source_id for fact, _ in facts}))
         raw: list[dict[str, Any]] = []
         for fact, envelope in facts:
-            state = states[SourceKey(fact.source_id, fact.node_id)]
+            state = states[_key(fact)]
             mine = active.setdefault(fact.source_id, {})
             raised: list[rules.ActiveAlarm] = []
             if not state.is_newer_than(fact):
@@ -153,20 +158,28 @@ LOCK_SOURCE = Prepared(_lock_source)
 
 
 def _lock_sources(
-    connection: Connection, facts: Sequence[TriggerFact]
-) -> tuple[dict[SourceKey, SourceState], datetime]:
+    connection: Connection, keys: Sequence[SourceKey]
+) -> Callable[[], tuple[dict[SourceKey, SourceState], datetime]]:
     """The state of each source, its row made if need be and locked in one order, and the time after that.
 
     Two intakes can hold events of one source when its lane changes; the second one waits here.
     """
-    keys = sorted({SourceKey(fact.source_id, fact.node_id) for fact in facts})
     present = None if is_postgresql(connection) else datetime.now(UTC)
-    rows = [LOCK_SOURCE.rows(connection, {**key._asdict(), "changed_at": present or EPOCH})[0] for key in keys]
-    states = {
-        SourceKey(row.source_id, row.node_id): SourceState(row.boot, row.sequence, row.active, row.changed_at)
-        for row in rows
-    }
-    return states, present or rows[-1].present
+    asked = [LOCK_SOURCE.ask(connection, {**key._asdict(), "changed_at": present or EPOCH}) for key in keys]
+
+    def answer() -> tuple[dict[SourceKey, SourceState], datetime]:
+        rows = [row for each in asked for row in each()]
+        states = {
+            SourceKey(row.source_id, row.node_id): SourceState(row.boot, row.sequence, row.active, row.changed_at)
+            for row in rows
+        }
+        return states, present or rows[-1].present
+
+    return answer
+
+
+def _key(fact: TriggerFact) -> SourceKey:
+    return SourceKey(fact.source_id, fact.node_id)
 
 
 def _store_sources(connection: Connection, states: dict[SourceKey, SourceState]) -> None:

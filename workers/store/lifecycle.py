@@ -1,7 +1,7 @@
 """The life of an alarm event in the database: raised, acknowledged, stopped, ended. Callers own the transaction."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -146,12 +146,9 @@ class Pen:
             self._plan_end_phase(event_id)
 
     def _plan_end_phase(self, event_id: str) -> None:
-        statement = select(action_run).where(
-            action_run.c.alarm_event_id == event_id,
-            action_run.c.kind.in_(rules.KINDS_AT_END),
-            action_run.c.phase == Phase.START.value,
-        )
-        for run in self.connection.execute(statement).all():
+        for run in RUNS_AT_START.rows(self.connection, {"of_event": event_id}):
+            if run.kind not in rules.KINDS_AT_END:
+                continue
             self._add_run(
                 action_id=f"{run.id}{END_SUFFIX}",
                 event_id=event_id,
@@ -228,6 +225,12 @@ STOP = Prepared(
     keys=("state", "condition_ended_at", "post_until", "ended_at"),
 )
 
+RUNS_AT_START = Prepared(
+    lambda _: select(action_run.c.id, action_run.c.kind, action_run.c.lane, action_run.c.settings).where(
+        action_run.c.alarm_event_id == bindparam("of_event"), action_run.c.phase == Phase.START.value
+    )
+)
+
 ADD_ALARM = Prepared(
     lambda _: insert(alarm_event),
     keys=(
@@ -272,12 +275,19 @@ def _active(dialect: str) -> Any:
 ACTIVE = Prepared(_active)
 
 
-def active_of(connection: Connection, source_ids: Sequence[str]) -> dict[str, dict[str, rules.ActiveAlarm]]:
+def ask_active(
+    connection: Connection, source_ids: Sequence[str]
+) -> Callable[[], dict[str, dict[str, rules.ActiveAlarm]]]:
     """The active alarm events of some sources, by source and alarm id, locked in the order of their ids."""
-    found: dict[str, dict[str, rules.ActiveAlarm]] = {}
-    for row in ACTIVE.rows(connection, {"source_ids": list(source_ids)}):
-        found.setdefault(row.source_id, {})[row.alarm_id] = active_from(row)
-    return found
+    asked = ACTIVE.ask(connection, {"source_ids": list(source_ids)})
+
+    def answer() -> dict[str, dict[str, rules.ActiveAlarm]]:
+        found: dict[str, dict[str, rules.ActiveAlarm]] = {}
+        for row in asked():
+            found.setdefault(row.source_id, {})[row.alarm_id] = active_from(row)
+        return found
+
+    return answer
 
 
 def active_from(row: Any) -> rules.ActiveAlarm:

@@ -14,7 +14,7 @@ from broker.database import UtcDateTime, is_postgresql, now
 from broker.model.actions import ActionSettings, AnyActionSettings, Outcome
 from broker.model.messages import ActionPerformed, AlarmRaised
 from broker.outbox import put
-from broker.prepared import Prepared
+from broker.prepared import Prepared, transaction
 from workers.store.lifecycle import END_SUFFIX
 from workers.store.moment import clock, clock_parameters, moment
 from workers.tables import Phase, RunState, action_run, alarm_event, outbox
@@ -108,7 +108,7 @@ class Runs:
 
         `seconds` is how long the last attempt took; none: there was no attempt under this claim.
         """
-        with self.engine.begin() as connection:
+        with transaction(self.engine) as connection:
             values = {
                 "to_state": outcome.value,
                 "to_attempt": claim.attempt - (seconds is None),
