@@ -140,12 +140,10 @@ class Playback:
             InvalidRangeError: there is no footage there; says what there is.
             NotFoundError: there is none at all.
         """
-        wanted = await asyncio.to_thread(self._wanted, options)
-        if wanted is None:
+        run = await asyncio.to_thread(self._begun, options)
+        if run is None:
             self._resumes = True
             return
-        extension = options.extension
-        run = await asyncio.to_thread(_Run.begun, self._footage, self._formats, wanted, extension=extension)
         self._stop()
         before, self._run, self._resumes = self._run, run, False
         if before is not None:
@@ -190,6 +188,13 @@ class Playback:
         run, self._run = self._run, None
         if run is not None:
             run.close()
+
+    def _begun(self, options: PlayOptions) -> "_Run | None":
+        """The PLAY with the first of it read; none to go on as before. Blocks."""
+        wanted = self._wanted(options)
+        if wanted is None:
+            return None
+        return _Run.begun(self._footage, self._formats, wanted, extension=options.extension)
 
     # --- What PLAY means ----------------------------------------------------------------------------------------------
 
@@ -438,6 +443,8 @@ def _too_many(cursor: Cursor, wanted: Wanted, *, extension: bool) -> bool:
     """Whether key frames must be sent alone."""
     if wanted.backwards and not extension:
         return True  # Players that know nothing of replay would show each GOP forwards.
+    if abs(wanted.scale) <= 1:
+        return False
     taken = cursor.read()
     pictures = sum(1 for shot in taken.shots if taken.formats[shot.track].media == "video")
     return needs_key_frames(pictures, cursor.entry.duration_us, wanted.scale)

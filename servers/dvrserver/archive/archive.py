@@ -125,12 +125,46 @@ class Archive:
         found: list[Span] = []
         for stream in sorted(stream for camera, stream in self._streams() if camera == camera_id):
             spans: list[Span] = []
-            for row in self._between(camera_id, stream, start_us, end_us, tables=False):
-                protected = any(begin < row.end_us and end > row.start_us for begin, end in orders)
-                for begin, end in [(row.start_us, row.end_us)] if row.continuous else table.spans(row.table):
-                    spans.append(Span(max(begin, start_us), min(end, end_us), stream, protected))
-            found += _merged([span for span in spans if span.start_us < span.end_us])
+            # A month has 20,000 segments: one value for each stretch, not for each of them.
+            begin = end = -1
+            kept = False
+            for first_us, last_us, stretches in self._stretches(camera_id, stream, start_us, end_us):
+                protected = bool(orders) and any(since < last_us and until > first_us for since, until in orders)
+                for from_us, to_us in ((first_us, last_us),) if stretches is None else stretches:
+                    if begin >= 0 and protected == kept and 0 <= from_us - end <= GAP_US:
+                        end = to_us
+                        continue
+                    if begin >= 0:
+                        spans.append(Span(begin, end, stream, kept))
+                    begin, end, kept = from_us, to_us, protected
+            if begin >= 0:
+                spans.append(Span(begin, end, stream, kept))
+            cut_off = (
+                span._replace(start_us=max(span.start_us, start_us), end_us=min(span.end_us, end_us))
+                for span in _merged(spans)
+            )
+            found += [span for span in cut_off if span.start_us < span.end_us]
         return tuple(sorted(found, key=lambda span: (span.start_us, span.stream)))
+
+    def _stretches(
+        self, camera_id: str, stream: str, start_us: int, end_us: int
+    ) -> Iterator[tuple[int, int, list[tuple[int, int]] | None]]:
+        """Beginning and end of each segment that touches a time, and where it has footage; none: everywhere."""
+        # Open segments are read first, see `_between`; those that have no gap need no table.
+        opened = {
+            row.start_us: row
+            for row in self._volume.rows()
+            if row.camera_id == camera_id and row.stream == stream and row.start_us < end_us and row.end_us > start_us
+        }
+        for first_us, last_us, continuous in self._index.spans(camera_id, stream, start_us, end_us):
+            if first_us in opened:
+                continue
+            if continuous:
+                yield first_us, last_us, None
+            elif row := self._index.at(camera_id, stream, first_us):
+                yield first_us, last_us, table.spans(row.table)
+        for row in opened.values():
+            yield row.start_us, row.end_us, table.spans(row.table)
 
     def segments(
         self, camera_id: str, start_us: int, end_us: int, stream: str | None = None

@@ -22,7 +22,8 @@ create table if not exists segments (
   closed integer not null,             -- 0: it was being written at the last sync round
   fragments blob not null              -- see table.py
 );
-create index if not exists segments_by_time on segments (camera_id, stream, start_us);
+create index if not exists segments_spans on segments (camera_id, stream, start_us, end_us, continuous);
+drop index if exists segments_by_time;
 create index if not exists segments_open on segments (id) where closed = 0;
 create table if not exists orders (
   id text primary key,
@@ -141,6 +142,22 @@ class Index:
             (camera_id, stream, end_us, start_us - MAX_SEGMENT_US, start_us),
             tables=tables,
         )
+
+    def spans(self, camera_id: str, stream: str, start_us: int, end_us: int) -> list[tuple[int, int, int]]:
+        """Beginning and end of the segments that touch a stretch of time, and whether each is continuous, in order.
+
+        Answered from an index alone: a month of one camera is some 20,000 of them.
+        """
+        return self._all(  # type: ignore[return-value] # three integers
+            "select start_us, end_us, continuous from segments where camera_id = ? and stream = ? "
+            "and start_us < ? and start_us > ? and end_us > ? order by start_us",
+            (camera_id, stream, end_us, start_us - MAX_SEGMENT_US, start_us),
+        )
+
+    def at(self, camera_id: str, stream: str, start_us: int) -> Row | None:
+        """The segment that begins at a time, with its table."""
+        where = "camera_id = ? and stream = ? and start_us = ?"
+        return next(iter(self._rows(where, (camera_id, stream, start_us))), None)
 
     def before(self, camera_id: str, stream: str, time_us: int) -> Row | None:
         """The last segment that begins at or before a time, with its table."""
