@@ -35,7 +35,7 @@ TOTAL = 200_000_000
 LONG, SHORT = 4, 1_500
 MAIN = """
 import json, os, pathlib
-pathlib.Path(json.load(open(os.environ["VIGIL_VAU_LAUNCH"]))["healthy"]).touch()
+pathlib.Path(json.load(open(os.environ["VIGIL_VAU__LAUNCH"]))["healthy"]).touch()
 """
 
 

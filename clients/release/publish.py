@@ -1,5 +1,6 @@
 """Hands a signed repository to SMServer: files first, metadata last, so that clients see all of it or nothing."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -7,7 +8,6 @@ from tempfile import mkdtemp
 from typing import NamedTuple
 
 from broker.model.releases import Piece, Published, WantedObject, list_path, object_path, target_path
-from broker.trust.keyfile import write_private
 from clients.release.errors import ReleaseError
 from clients.release.repository import Repository
 from clients.sdk import Client, update_calls
@@ -40,16 +40,13 @@ def to_folder(
         staging = Path(mkdtemp(dir=folder, prefix="incoming-"))
         try:
             for name, path in missing:
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, staging / "file")
-                (staging / "file").replace(folder / name)
+                _place(path.read_bytes(), staging / "file", folder / name)
                 done += path.stat().st_size
                 progress(done, total)
+            for name, content in _metadata(repository):
+                _place(content, staging / "file", folder / "metadata" / name)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-        (folder / "metadata").mkdir(exist_ok=True)
-        for name, content in _metadata(repository):
-            write_private(folder / "metadata" / name, content)
     except OSError as error:
         raise ReleaseError(f"{error.filename or folder}: {error.strerror}.") from error
     return {application: release.version for application, release in repository.releases().items()}
@@ -75,6 +72,17 @@ def to_server(
         progress(done, total)
     metadata = {name: content.decode() for name, content in _metadata(repository)}
     return client.do(update_calls.publish_updates(metadata))
+
+
+def _place(content: bytes, staged: Path, place: Path) -> None:
+    """Write a file that everybody may read, for SMServer is perhaps somebody else; whole or not at all."""
+    with staged.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    staged.chmod(0o644)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    staged.replace(place)
 
 
 def _signed_files(repository: Repository) -> dict[str, Path]:

@@ -23,33 +23,36 @@ def vau(
     server: Annotated[
         list[str],
         typer.Option(
-            help="SMServer: HOST, HOST:PORT or https://HOST:PORT; again for others.", envvar="VIGIL_VAU_SERVER"
+            help="SMServer: HOST, HOST:PORT or https://HOST:PORT; again for others.", envvar="VIGIL_VAU__SERVER"
         ),
     ],
-    app: Annotated[str, typer.Option(help="The application: spotter or system-manager.", envvar="VIGIL_VAU_APP")],
+    app: Annotated[str, typer.Option(help="The application: spotter or system-manager.", envvar="VIGIL_VAU__APP")],
     *,
     root: Annotated[
         Path | None,
         typer.Option(
-            help="The trusted root of updates; none: the one of `vigil install-app`.", envvar="VIGIL_VAU_ROOT"
+            help="The trusted root of updates; none: the one of `vigil install-app`.", envvar="VIGIL_VAU__ROOT"
         ),
     ] = None,
     pin: Annotated[
-        str | None, typer.Option(help="SHA-256 of the certificate that SMServer shows.", envvar="VIGIL_VAU_PIN")
+        str | None, typer.Option(help="SHA-256 of the certificate that SMServer shows.", envvar="VIGIL_VAU__PIN")
     ] = None,
     ca: Annotated[
-        Path | None, typer.Option(help="Authorities trusted beside the system's (PEM).", envvar="VIGIL_VAU_CA")
+        Path | None, typer.Option(help="Authorities trusted beside the system's (PEM).", envvar="VIGIL_VAU__CA")
     ] = None,
     folder: Annotated[
-        Path | None, typer.Option(help="Where versions are kept.", envvar="VIGIL_VAU_FOLDER", show_default=False)
+        Path | None, typer.Option(help="Where versions are kept.", envvar="VIGIL_VAU__FOLDER", show_default=False)
     ] = None,
     offline: Annotated[
-        bool, typer.Option(help="Start the last version when no SMServer answers.", envvar="VIGIL_VAU_OFFLINE")
+        bool, typer.Option(help="Start the last version when no SMServer answers.", envvar="VIGIL_VAU__OFFLINE")
     ] = True,
     health_s: Annotated[
         float,
         typer.Option(
-            help="Seconds that a new version has to report that it works.", envvar="VIGIL_VAU_HEALTH_S", min=1, max=3600
+            help="Seconds that a new version has to report that it works.",
+            envvar="VIGIL_VAU__HEALTH_S",
+            min=1,
+            max=3600,
         ),
     ] = 60.0,
     again: Annotated[bool, typer.Option(help="Try a version again that did not work here.")] = False,

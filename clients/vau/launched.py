@@ -22,7 +22,7 @@ from pydantic import Field, ValidationError
 from broker.model.base import Value, Word
 from broker.model.client_configuration import ClientConfiguration, ClientSwitch, Fingerprint, ServerUrl
 
-ENVIRONMENT = "VIGIL_VAU_LAUNCH"
+ENVIRONMENT = "VIGIL_VAU__LAUNCH"
 """The variable that names the file in which VAU has left what it has to say to the application."""
 
 _outliving: list[subprocess.Popen[bytes]] = []

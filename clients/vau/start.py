@@ -28,8 +28,8 @@ class Started(NamedTuple):
 def start(place: Place, tree: Tree, release: Release, launch: Launch) -> Started:
     """Run the application with VAU's own Python.
 
-    `-P` and a bare PYTHONPATH keep out whatever lies in the present folder or in the user's own site-packages; a
-    self-contained tree does without VAU's libraries too (`-S`).
+    `-P`, `-s` and a bare PYTHONPATH keep out whatever lies in the present folder or in the user's own site-packages;
+    a self-contained tree does without VAU's libraries too (`-S`).
 
     Raises:
         DiskError: what VAU tells the application cannot be written.
@@ -44,9 +44,8 @@ def start(place: Place, tree: Tree, release: Release, launch: Launch) -> Started
     kept_out = {"PYTHONHOME", "PYTHONSTARTUP", "PYTHONSAFEPATH"}
     environment = {name: value for name, value in os.environ.items() if name not in kept_out}
     environment["PYTHONPATH"] = str(place.folder_of(tree) / "lib")
-    environment["PYTHONNOUSERSITE"] = "1"
     environment[ENVIRONMENT] = str(folder / "launch.json")
-    options = ["-P", "-S"] if release.self_contained else ["-P"]
+    options = ["-P", "-s", "-S"] if release.self_contained else ["-P", "-s"]
     with place.held(tree) as handle:
         process = subprocess.Popen(  # noqa: S603 - from a list of files that the release's keys have signed
             [sys.executable, *options, "-m", release.module, *release.arguments],

@@ -157,7 +157,7 @@ class Vau:
         return state
 
     def _install(self, wanted: Wanted, transport: Transport) -> None:
-        pulse = self._pulse(f"{self._wish.application} {wanted.release.version}")
+        pulse = self._pulse(f"Fetching {self._wish.application} {wanted.release.version}")
         try:
             install(self.place, wanted, transport, pulse)
         finally:

@@ -3,12 +3,11 @@ import pytest
 from pydantic import ValidationError
 
 from broker.model.releases import Release, check_path, object_path
-from clients.release import blocks
+from clients.release import blocks, publish
 from clients.release.applications import from_folder, gather
 from clients.release.build import build
 from clients.release.errors import ReleaseError
 from clients.release.keys import load_keys, make_key
-from clients.release.publish import to_folder
 from tests.clients.vau.site import Publisher
 
 
@@ -166,15 +165,18 @@ def test_libraries_come_with_what_they_need_themselves():
 
 def test_publishing_to_a_folder_writes_the_switch_last(publisher, tmp_path, monkeypatch):
     release = publisher.release("1.0", files={"data/a": b"a"})
-    order = []
-    monkeypatch.setattr(
-        "clients.release.publish.write_private",
-        lambda path, data: (
-            order.append(path.name),
-            all_there.append((www / object_path(release.files[0].sha256)).exists()),
-        ),
-    )
-    www, all_there = tmp_path / "www", []
-    assert to_folder(publisher.repository, www) == {"demo": "1.0"}
+    www, order, all_there = tmp_path / "www", [], []
+    placed = publish._place
+
+    def place(content, staged, path):
+        if path.parent.name == "metadata":
+            order.append(path.name)
+            all_there.append((www / object_path(release.files[0].sha256)).exists())
+        placed(content, staged, path)
+
+    monkeypatch.setattr(publish, "_place", place)
+    assert publish.to_folder(publisher.repository, www) == {"demo": "1.0"}
     assert order[-1] == "timestamp.json"
     assert all(all_there)
+    assert {path.stat().st_mode & 0o777 for path in www.rglob("*") if path.is_file()} == {0o644}
+    assert not list(www.glob("incoming-*"))

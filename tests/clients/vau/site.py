@@ -23,7 +23,7 @@ from clients.vau.update import Vau, Wish
 
 WORKS = """
 import json, os, pathlib, sys
-launch = json.load(open(os.environ["VIGIL_VAU_LAUNCH"]))
+launch = json.load(open(os.environ["VIGIL_VAU__LAUNCH"]))
 with open(os.environ["VIGIL_TEST_REPORT"], "a") as report:
     print(launch["version"], file=report)
 pathlib.Path(launch["healthy"]).touch()
