@@ -43,7 +43,9 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
         family = socket.AF_INET6 if ip_address(name).version == 6 else socket.AF_INET  # noqa: PLR2004 - IP's version
     except ValueError:
         family = socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named, for asyncio sends small answers at once (TCP_NODELAY) only on sockets that name it: without
+    # it the body of an answer waits 40 ms for the acknowledgement of its head.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((name, port))

@@ -1,6 +1,7 @@
 """The skeleton of the HTTP ports."""
 
 import asyncio
+import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -19,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from broker.process import Health, TLSSettings
 from broker.trust.errors import PlainRefusedError
 from broker.trust.tls import client_context
-from servers.net.http import HttpServer, PortTakenError, Problem, install_problems
+from servers.net.http import HttpServer, PortTakenError, Problem, bind, install_problems
 from servers.net.policy import public, websocket_policy
 from servers.net.serve import open_operations
 
@@ -81,6 +82,21 @@ async def test_a_started_server_answers_and_a_closed_one_has_freed_its_port(serv
     again = HttpServer(application(), "127.0.0.1", server.port)
     await again.start()
     await again.close()
+
+
+async def test_small_answers_are_sent_at_once():
+    """Otherwise the body of an answer waits 40 ms for the acknowledgement of its head."""
+    bound = bind("127.0.0.1", 0, "VIGIL_X__PORT")
+    accepted = asyncio.get_running_loop().create_future()
+    server = await asyncio.start_server(lambda _reader, writer: accepted.set_result(writer), sock=bound)
+    _, writer = await asyncio.open_connection(*bound.getsockname())
+    theirs = await accepted
+    assert theirs.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    for one in (writer, theirs):
+        one.close()
+        await one.wait_closed()
+    server.close()
+    await server.wait_closed()
 
 
 async def test_a_taken_port_is_named_with_the_setting_that_moves_it(server):
