@@ -107,6 +107,7 @@ class Place:
         self.trees = self.home / "trees"
         self.staging = self.home / "staging"
         self.launches = self.home / "launches"
+        self._releases: dict[str, Release] = {}
 
     @contextmanager
     def locked(self, waiting: Callable[[], None] | None = None) -> Iterator[None]:
@@ -180,11 +181,16 @@ class Place:
         """What a tree consists of; none when its list is gone or is not the one it was made from."""
         if tree is None:
             return None
-        try:
-            content = self.list_of(tree).read_bytes()
-            return Release.model_validate_json(content) if _sha256(content) == tree.sha256 else None
-        except (OSError, ValidationError):
-            return None
+        known = self._releases.get(tree.sha256)
+        if known is None:
+            try:
+                content = self.list_of(tree).read_bytes()
+                if _sha256(content) != tree.sha256:
+                    return None
+                known = self._releases[tree.sha256] = Release.model_validate_json(content)
+            except (OSError, ValidationError):
+                return None
+        return known
 
     def damaged(self, tree: Tree, release: Release) -> list[str]:
         """The files of a tree that are missing, or were changed after VAU wrote them."""
