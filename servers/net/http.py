@@ -12,6 +12,8 @@ from typing import Any
 
 import uvicorn
 from uvicorn.config import Config
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 
 from broker.process import TLSSettings, logger
 from broker.trust.tls import server_context
@@ -56,6 +58,16 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
         raise OSError(error.errno, f"cannot listen on {host}:{port} ({error.strerror}); see {setting}") from error
     bound.setblocking(False)
     return bound
+
+
+class _WebSocket(WebSocketsSansIOProtocol):
+    """A client that says goodbye while the server stops must not keep the other connections from being closed."""
+
+    def shutdown(self) -> None:
+        try:
+            super().shutdown()
+        except InvalidState:
+            self.transport.close()
 
 
 class _Server(uvicorn.Server):
@@ -130,7 +142,7 @@ class HttpServer:
             access_log=False,
             lifespan="off",
             http="httptools",
-            ws="websockets-sansio",
+            ws=_WebSocket,
             ws_max_size=WEBSOCKET_MESSAGE_LIMIT,
             ws_per_message_deflate=False,
             backlog=BACKLOG,

@@ -1,6 +1,7 @@
 """The skeleton of the HTTP ports."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from fastapi import Depends, FastAPI, WebSocket
+from fastapi import Depends, FastAPI, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.process import Health, TLSSettings
@@ -241,3 +242,24 @@ async def test_the_operations_port_speaks_tls_like_all_ports_or_stays_on_this_ma
             await client.get(f"http://127.0.0.1:{port.port}/health")
     silent.close()
     await asyncio.to_thread(port.close)
+
+
+async def test_a_client_that_says_goodbye_while_the_server_stops_keeps_nobody_waiting():
+    """Its connection is closing already; uvicorn would give up there and leave the others open."""
+    app = FastAPI()
+
+    @app.websocket("/")
+    async def talk(socket: WebSocket) -> None:
+        await socket.accept()
+        with contextlib.suppress(WebSocketDisconnect):
+            await socket.receive_text()
+
+    server = HttpServer(app, "127.0.0.1", 0)
+    await server.start()
+    leaving = await websockets.connect(server.url.replace("http", "ws") + "/", proxy=None)
+    staying = await websockets.connect(server.url.replace("http", "ws") + "/", proxy=None)
+    protocols = [each for each in server._server.server_state.connections if hasattr(each, "conn")]
+    protocols[0].conn.receive_data(b"\x88\x80\0\0\0\0")  # a close frame that was received and not yet answered
+    await asyncio.wait_for(server.close(), 10)
+    for client in (leaving, staying):
+        await asyncio.wait_for(client.wait_closed(), 5)
