@@ -212,6 +212,10 @@ QComboBox QAbstractItemView {{
 }}
 QCheckBox, QRadioButton {{ spacing: 8px; padding: 3px; border: 2px solid transparent; border-radius: 5px; }}
 QCheckBox:focus, QRadioButton:focus {{ border-color: {c.accent}; }}
+QCheckBox::indicator, QListView::indicator {{
+  width: 14px; height: 14px; background: {c.surface}; border: 1px solid {c.edge}; border-radius: 3px;
+}}
+QCheckBox::indicator:checked, QListView::indicator:checked {{ image: url({arrows}/check-{name}.svg); }}
 QTreeView, QTableView, QListView {{
   background: {c.surface}; alternate-background-color: {c.ground}; border: 1px solid {c.line}; border-radius: 4px;
   selection-background-color: {c.selected}; selection-color: {c.text}; gridline-color: {c.line}; outline: 0;

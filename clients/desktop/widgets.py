@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from clients.desktop.failures import Failure
@@ -38,7 +38,14 @@ class WrappedLabel(QLabel):
         super().setText(text)
         self._claim()
 
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """By now the width is the real one."""
+        super().showEvent(event)
+        self._claim()
+
     def _claim(self) -> None:
+        if not self.isVisible():
+            return
         needed = self.heightForWidth(self.width())
         if needed != self.minimumHeight():
             self.setMinimumHeight(max(needed, 0))

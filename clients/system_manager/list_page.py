@@ -12,7 +12,17 @@ from clients.system_manager.site import cell_text
 from clients.system_manager.tables import fill_table, make_table, selected
 from clients.system_manager.workplace import Workplace
 
-WIDTHS = {"name": 190, "id": 130, "enabled": 80, "role": 110, "control_url": 210, "rights": 320, "recording": 130}
+WIDTHS = {
+    "name": 180,
+    "id": 120,
+    "state": 130,
+    "node_id": 110,
+    "enabled": 80,
+    "role": 110,
+    "control_url": 210,
+    "rights": 320,
+    "recording": 110,
+}
 
 
 class ListPage(QWidget):

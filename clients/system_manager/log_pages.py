@@ -173,7 +173,7 @@ class HealthPage(LogPage):
         for widget in (button("Refresh", self.read), self.older, self.count):
             self.tools.addWidget(widget)
         self.tools.addStretch()
-        self.table = make_table("Health events", ("When", "Process", "Event", "About", "Detail"), (160, 130, 200, 150))
+        self.table = make_table("Health events", ("When", "Process", "Event", "About", "Detail"), (190, 130, 200, 150))
         self.column.addWidget(self.table, 1)
 
     @override
@@ -227,17 +227,8 @@ class StatesPage(LogPage):
         )
         self.table = make_table(
             "Processes",
-            (
-                "Process",
-                "State",
-                "Role",
-                "Cameras with pictures",
-                "Revision",
-                "Starts",
-                "Last report",
-                "Operations address",
-            ),
-            (130, 150, 100, 130, 80, 158),
+            ("Process", "State", "Role", "Cameras running", "Revision", "Last report", "Operations address"),
+            (140, 140, 100, 140, 80, 165),
         )
         self.column.addWidget(self.table, 1)
         workplace.site.states_changed.connect(self.read)
