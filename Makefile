@@ -38,10 +38,20 @@ check: $(VENV)/.dev ## Format, lint, types, floors: no test, under a minute
 
 ##@ Measure it
 
-bench-start bench-alarm bench-recording bench-playback bench-idle bench-vau: $(VENV)/.system
+BENCHES := $(addprefix bench-, \
+  alarm \
+  idle \
+  playback \
+  recording \
+  start \
+  vau \
+  web \
+)
+
+$(BENCHES): $(VENV)/.system
 	@$(BIN)/python -m benchmarks.$(subst bench-,,$@)
 
-bench: bench-start bench-alarm bench-recording bench-playback bench-idle bench-vau ## All figures; one of them: make bench-start, -alarm, -recording, -playback, -idle, -vau
+bench: $(BENCHES) ## All figures; one of them: make bench-start, -alarm, -recording, -playback, -idle, -vau, -web, ...
 
 ##@ Change it
 
@@ -90,4 +100,4 @@ $(VENV)/.system: $(VENV)/.dev requirements/system.txt requirements/system.sh
 	@bash requirements/system.sh
 	@touch $@
 
-.PHONY: demo up smoke test test-long check bench bench-start bench-alarm bench-recording bench-playback bench-idle bench-vau setup docs format requirements clean help
+.PHONY: demo up smoke test test-long check bench $(BENCHES) setup docs format requirements clean help

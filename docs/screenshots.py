@@ -269,7 +269,108 @@ def spotter(site: "StartedSite") -> None:  # noqa: PLR0915 - a walk through the 
     QApplication.processEvents()
 
 
-APPLICATIONS: dict[str, Callable[["StartedSite"], None]] = {"spotter": spotter, "system-manager": system_manager}
+DESK, PHONE = (1440, 900), (360, 740)
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync")
+
+
+def web(site: "StartedSite") -> None:  # noqa: PLR0915 - a walk through the views, one after the other
+    """The web client in Chromium, view by view, at a desk and on a phone."""
+    import httpx
+    from playwright.sync_api import Page, sync_playwright
+
+    def shoot(page: Page, name: str) -> None:
+        PICTURES.mkdir(exist_ok=True)
+        path = PICTURES / f"{name}.jpg"
+        page.wait_for_timeout(400)
+        page.screenshot(path=path, type="jpeg", quality=82)
+        sys.stdout.write(f"{path.relative_to(Path.cwd())}  {path.stat().st_size // 1000} kB\n")
+
+    def sign_in(page: Page, name: str) -> None:
+        page.get_by_label("User name").fill(site.target.user)
+        shoot(page, name)
+        page.get_by_label("Password").fill(site.target.password)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_selector("[data-camera-id=camera-1][data-status=live]")
+
+    def motion(page: Page) -> None:
+        """Make an alarm, and wait for its window."""
+        httpx.post(f"{site.target.simulator_url}/cameras/1/motion?seconds=4", trust_env=False).raise_for_status()
+        page.wait_for_selector(".popup [data-status=live]")
+        page.wait_for_timeout(800)
+
+    def desk(page: Page, scheme: str) -> None:
+        name = f"web-{{}}-{scheme}".format
+        sign_in(page, name("sign-in"))
+        page.get_by_role("button", name="Zoom in").click(click_count=2)
+        page.wait_for_timeout(3000)
+        shoot(page, name("live"))
+        motion(page)
+        shoot(page, name("alarm"))
+        page.locator(".popup").get_by_role("button", name="Acknowledge").click()
+        page.wait_for_selector(".popup", state="detached")
+        row = page.locator(".alarm").first
+        row.get_by_text("Details").click()
+        row.get_by_role("button", name="Play").click()
+        page.wait_for_selector("[data-camera-id=camera-4][data-status=playing]")
+        shoot(page, name("playback"))
+        page.get_by_role("button", name="Clip", exact=True).click()
+        shoot(page, name("clip"))
+        page.locator(".clip").get_by_role("button", name="Close").click()
+        page.get_by_role("button", name="Live", exact=True).click()
+        page.get_by_role("button", name="Show 9 cameras").click()
+        page.get_by_role("button", name="Layouts").click()
+        page.get_by_label("Save this arrangement as").fill("Night shift")
+        page.get_by_role("button", name="Save", exact=True).click()
+        page.get_by_text("is saved.").wait_for()
+        page.locator(".layouts .menu").click()
+        page.get_by_role("button", name="Night shift 9 cells").wait_for()
+        page.wait_for_selector("[data-camera-id=camera-4][data-status=live]")
+        shoot(page, name("layouts"))
+
+    def phone(page: Page, scheme: str) -> None:
+        name = f"phone-{{}}-{scheme}".format
+        sign_in(page, name("sign-in"))
+        page.get_by_role("button", name="Zoom in").click(click_count=2)
+        page.wait_for_timeout(3000)
+        shoot(page, name("watch"))
+        motion(page)
+        shoot(page, name("alarm"))
+        page.locator(".popup").get_by_role("button", name="Acknowledge").click()
+        page.wait_for_selector(".popup", state="detached")
+        thumbs = page.get_by_role("navigation", name="Views")
+        for place in ("Cameras", "More", "Alarms"):
+            thumbs.get_by_role("button", name=place).click()
+            shoot(page, name(place.lower()))
+        page.locator(".alarm").first.get_by_role("button", name="Play").click()
+        page.wait_for_selector("[data-camera-id=camera-1][data-status=playing]")
+        page.get_by_role("button", name="Pause", exact=True).click()
+        shoot(page, name("playback"))
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        for scheme in SCHEMES:
+            for (width, height), walk in ((DESK, desk), (PHONE, phone)):
+                hand = walk is phone
+                context = browser.new_context(
+                    viewport={"width": width, "height": height},
+                    color_scheme=scheme,  # type: ignore[arg-type] # light or dark
+                    has_touch=hand,
+                    is_mobile=hand,
+                    device_scale_factor=2 if hand else 1,
+                )
+                page = context.new_page()
+                page.goto(f"{site.target.page_url}{'/m' if hand else ''}")
+                walk(page, scheme)
+                context.close()
+        browser.close()
+
+
+APPLICATIONS: dict[str, Callable[["StartedSite"], None]] = {
+    "spotter": spotter,
+    "system-manager": system_manager,
+    "web": web,
+}
 
 
 def main() -> int:

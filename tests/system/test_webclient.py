@@ -524,6 +524,29 @@ async def test_a_snapshot_is_a_jpeg_of_what_is_seen(page, site):
     await page.get_by_text("Snapshot saved as").wait_for()
 
 
+async def test_a_clip_is_one_file_that_plays(page, site):
+    await sign_in(page, site)
+    await live(page, "cam-1")
+    await recorded(page, 8)
+    await page.get_by_role("button", name="Clip", exact=True).click()
+    form = page.get_by_role("form", name="Clip of Main gate")
+    begin, end = form.get_by_label("From"), form.get_by_label("To")
+    later, sooner = await end.input_value(), await begin.input_value()
+    await begin.fill(later)
+    await form.get_by_role("button", name="Download the clip").click()
+    await form.get_by_text("The end must be later than the beginning.").wait_for()
+    await begin.fill(sooner)
+    async with page.expect_download() as caught:
+        await form.get_by_role("button", name="Download the clip").click()
+    download = await caught.value
+    assert download.suggested_filename.startswith("Main-gate-2")
+    with av.open(str(await download.path())) as clip:
+        frames = sum(1 for _ in clip.decode(video=0))
+        assert clip.streams.video[0].width == 640
+    assert frames > 30
+    await page.get_by_text("Clip saved as").wait_for()
+
+
 async def test_an_arrangement_is_made_by_hand_and_kept_on_the_server(page, site):
     await sign_in(page, site)
     await live(page, "cam-1")
