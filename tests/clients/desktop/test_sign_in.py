@@ -39,9 +39,7 @@ def try_it(window, until):
     return attempt
 
 
-def test_somebody_signs_in_and_is_remembered_without_their_password(  # noqa: PLR0917 - fixtures
-    served, window, try_it, session, sites, tmp_path
-):
+def test_somebody_signs_in_and_is_remembered_without_their_password(served, window, try_it, session, sites, tmp_path):
     assert try_it(served.address, password=served.password) == ""
     assert session.signed_in.user.id == "admin"
     assert session.administers
@@ -127,9 +125,7 @@ def test_who_lacks_the_right_of_the_application_is_told_so(served, session, site
     assert session.standing.link is Link.OUT
 
 
-def test_an_unknown_certificate_is_shown_once_and_then_pinned(  # noqa: PLR0917 - fixtures
-    tmp_path, window, try_it, session, sites, until
-):
+def test_an_unknown_certificate_is_shown_once_and_then_pinned(tmp_path, window, try_it, session, sites, until):
     served = Served(tmp_path / "tls", make_certificate(tmp_path / "first")).start()
     try:
         said = try_it(served.address, password=served.password)
