@@ -43,6 +43,7 @@ BENCHES := $(addprefix bench-, \
   idle \
   playback \
   recording \
+  spotter \
   start \
   vau \
   web \

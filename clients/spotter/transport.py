@@ -10,6 +10,8 @@ from clients.desktop.widgets import label, named, tool_button
 from clients.spotter.clock import SPEEDS
 from clients.spotter.keys import key
 
+SHOWN_PX = 96
+"""Room for a time of day."""
 FORMAT = "yyyy-MM-dd HH:mm:ss"
 
 
@@ -63,7 +65,7 @@ class Transport(QWidget):
         layout.addWidget(self.shown, 1)
         layout.addWidget(self.moment)
         layout.addWidget(self.go)
-        self.shown.setMinimumWidth(0)
+        self.shown.setMinimumWidth(SHOWN_PX)
         self.shown.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.speed.currentIndexChanged.connect(self._say_speed)
 

@@ -33,6 +33,8 @@ from clients.spotter.sound import Bell
 from clients.spotter.timeline import now_us
 from clients.spotter.tree import DeviceTree
 
+DOCK_PX = {"Cameras": 190, "Alarms": 310}
+"""Widths before the operator has chosen others."""
 TOLD_MS = 8000
 """How long a sentence stays in the status bar."""
 BEFORE_ALARM_US = 2_000_000
@@ -92,6 +94,8 @@ class MainWindow(ApplicationWindow):
         self.statusBar().setSizeGripEnabled(False)
         self.menus = Menus(self)
         centre(self, 1280, 800)
+        docks = self.findChildren(QDockWidget)
+        self.resizeDocks(docks, [DOCK_PX[dock.objectName()] for dock in docks], Qt.Orientation.Horizontal)
 
     def _dock(self, title: str, widget: QWidget, area: Qt.DockWidgetArea, width: int) -> None:
         dock = QDockWidget(title, self)
