@@ -263,7 +263,7 @@ def spotter(site: "StartedSite") -> None:  # noqa: PLR0915 - a walk through the 
     history.close()
     helps = HelpPage(window)
     helps.show()
-    save(helps, "spotter-keys-light")
+    save(helps, "spotter-keys-dark")
     helps.close()
     application.close()
     QApplication.processEvents()

@@ -81,7 +81,7 @@ class ExportDialog(QDialog):
         form.addRow("&Camera", self.camera)
         form.addRow("&From", self.begin)
         form.addRow("&To", self.end)
-        form.addRow("Fol&der", where)
+        form.addRow("Folder", where)
         form.addRow("File &name", self.name)
         buttons = QHBoxLayout()
         buttons.addWidget(self.summary, 1)
