@@ -12,13 +12,12 @@ from typing import Any
 
 import uvicorn
 from uvicorn.config import Config
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.exceptions import InvalidState
 
 from broker.process import TLSSettings, logger
 from broker.trust.tls import server_context
 from servers.net.bodies import BoundedBodies
 from servers.net.errors import PortTakenError
+from servers.net.http_connections import HANDSHAKE_WITHIN_S, HttpConnection, WebSocketConnection
 from servers.net.problems import PROBLEM_RESPONSES, Problem, install_problems
 
 __all__ = ["PROBLEM_RESPONSES", "HttpServer", "PortTakenError", "Problem", "bind", "install_problems"]
@@ -60,16 +59,6 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
     return bound
 
 
-class _WebSocket(WebSocketsSansIOProtocol):
-    """A client that says goodbye while the server stops must not keep the other connections from being closed."""
-
-    def shutdown(self) -> None:
-        try:
-            super().shutdown()
-        except InvalidState:
-            self.transport.close()
-
-
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers, and with one wake-up a second instead of ten."""
 
@@ -82,7 +71,14 @@ class _Server(uvicorn.Server):
         self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
         self._tell_time()
-        await self.startup(sockets=[listening])
+        server = await asyncio.get_running_loop().create_server(
+            lambda: HttpConnection(self.config, self.server_state, self.lifespan.state),
+            sock=listening,
+            ssl=self.config.ssl,
+            ssl_handshake_timeout=HANDSHAKE_WITHIN_S if self.config.ssl else None,
+            backlog=BACKLOG,
+        )
+        self.servers, self.started = [server], True
 
     async def run_until_stopped(self, listening: socket.socket) -> None:
         """Keep the Date header right until `stopping` is set, then finish what is being answered."""
@@ -141,8 +137,8 @@ class HttpServer:
             log_config=None,
             access_log=False,
             lifespan="off",
-            http="httptools",
-            ws=_WebSocket,
+            http=HttpConnection,
+            ws=WebSocketConnection,
             ws_max_size=WEBSOCKET_MESSAGE_LIMIT,
             ws_per_message_deflate=False,
             backlog=BACKLOG,
