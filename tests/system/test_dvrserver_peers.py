@@ -69,7 +69,7 @@ async def test_gstreamers_rtspsrc_plays_a_live_camera(node, tmp_path):
         *("gst-launch-1.0", "-q", "rtspsrc", f"location={address(node)}", "protocols=tcp", "latency=0"),
         *("!", "rtph264depay", "!", "h264parse", "!", "avdec_h264", "!", "video/x-raw,format=I420"),
         *("!", "identity", "eos-after=15", "!", "filesink", f"location={out}"),
-        status=(0, 1),  # gst-launch 1.22 now and then fails while it hangs up, after it has played all
+        cancelled=True,
     )
     assert out.stat().st_size >= 10 * 320 * 240 * 3 // 2
 

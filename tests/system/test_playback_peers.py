@@ -132,7 +132,7 @@ async def test_gstreamers_rtspsrc_plays_recorded_video_plain_and_in_onvif_mode(a
         *("gst-launch-1.0", "-q", "rtspsrc", f"location={address(2, 5)}", "protocols=tcp", *options),
         *("!", "application/x-rtp,media=video", "!", *onvif, "rtph264depay", "!", "h264parse", "!", "avdec_h264"),
         *("!", "video/x-raw,format=I420", "!", *stop, "filesink", f"location={out}"),
-        status=(0, 1),  # gst-launch 1.22 now and then fails while it hangs up, after it has played all
+        cancelled=True,
     )
     said = seconds_of(out.read_bytes()[: 30 * PICTURE], address.footage)
     # In its ONVIF mode 1.22 lets go of the first access unit, whatever it is; the pictures after it lean on nothing.
