@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from test_intake import announced
 
 from broker.memory import Hub, MemoryBroker
 from broker.process import Health
 from broker.topology import queues_of
+from tests.workers.test_intake import announced
 from workers.reader import Reader
 from workers.store import quarantine
 from workers.tables import delivery_try

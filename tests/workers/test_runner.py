@@ -8,13 +8,13 @@ from ipaddress import ip_network
 import pytest
 from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
-from test_intake import announced, rows
 
 import workers.actions  # noqa: F401 - registers the kinds
 from broker.model.actions import Outcome
 from broker.trust.egress import EgressPolicy
 from broker.trust.http import webhook_client
 from tests.workers.stand_ins import alarm
+from tests.workers.test_intake import announced, rows
 from workers.action import KINDS, Attempt, Tools
 from workers.errors import ActionError, TransientActionError
 from workers.rules import AlarmIndex
