@@ -56,12 +56,14 @@ class Marks:
         self.ended.clear()
 
     def feed(self, run: memoryview) -> None:
-        """Look through whole frames."""
+        """Look through whole frames; a torn one at the end is left alone."""
         position, end = 0, len(run)
         while position + 4 <= end:
             channel = run[position + 1]
             start = position + 4
             position = start + (run[position + 2] << 8 | run[position + 3])
+            if position > end:
+                return
             if position - start < HEADER_SIZE:
                 if (track := self._control.get(channel)) is not None and _says_goodbye(run[start:position]):
                     self.ended.add(track)

@@ -2,7 +2,7 @@ import random
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from servers.wire.media import AACFormat, H264Format
@@ -134,5 +134,6 @@ def test_whatever_a_server_sends_reading_marks_ends(packets, channel):
 
 
 @given(st.binary(max_size=300))
+@example(b"\x00\x00\x00\x0c")
 def test_torn_frames_do_no_harm(data):
     Marks((0, 2)).feed(memoryview(data))
