@@ -230,12 +230,14 @@ FLOOD = 40 << 20
 def test_endless_data_is_cut_off(publisher, mirror, computer, monkeypatch, where, checked):
     publisher.release("1.0")
 
-    def flood():
+    def flood(body):
+        if where == "/objects/":  # the signed bytes first: their hash is right, and only the length stops the rest
+            yield body
         chunk = b" " * (1 << 16)
         for _ in range(FLOOD // len(chunk)):
             yield chunk
 
-    mirror.meddle = lambda path, body: flood() if where in path else body
+    mirror.meddle = lambda path, body: flood(body) if where in path else body
     if not checked:
         original = Transport.stream
         monkeypatch.setattr(
@@ -243,11 +245,8 @@ def test_endless_data_is_cut_off(publisher, mirror, computer, monkeypatch, where
             "stream",
             lambda self, path, *, most, start=0, length=None: original(self, path, most=1 << 40, start=start),
         )
-        if where == "/objects/":
-            monkeypatch.setattr(Transport, "_expect", lambda *_: None)
         monkeypatch.setattr(trusted.CONFIG, "timestamp_max_length", 1 << 40)
         monkeypatch.setattr(trusted.CONFIG, "root_max_length", 1 << 40)
-        monkeypatch.setattr(install, "is_content", lambda *_: False)
     vau = computer.vau()
     with vau.place.locked():
         try:
@@ -257,7 +256,7 @@ def test_endless_data_is_cut_off(publisher, mirror, computer, monkeypatch, where
     if checked:
         assert vau.transport is None or vau.transport.received < 5 << 20
         assert mirror.sent < FLOOD
-    elif where != "/objects/":  # there the first piece already has the wrong hash
+    else:
         assert mirror.sent >= FLOOD
 
 
