@@ -13,7 +13,7 @@ from broker.transport import Broker
 from servers.dvrserver.server import DVRServer
 from servers.dvrserver.settings import DVRServerSettings
 from servers.net.errors import PortTakenError
-from servers.net.serve import Listener, open_operations, sentences, until_stopped
+from servers.net.serve import Listener, open_operations, sentences, stop_signal
 
 log = logger(__name__)
 
@@ -117,6 +117,8 @@ async def run_site(settings: ProcessSettings, ready: Callable[[Site], Awaitable[
             await asyncio.to_thread(engine.start)
         except OSError as error:
             raise PortTakenError(LOOPBACK, flower_settings.flower.port, "VIGIL_FLOWER__PORT") from error
+        settle()
+        stop = stop_signal()
         await ready(
             Site(
                 api_url=smserver.url,
@@ -128,8 +130,7 @@ async def run_site(settings: ProcessSettings, ready: Callable[[Site], Awaitable[
                 settings=settings,
             )
         )
-        settle()
-        await until_stopped()
+        await stop.wait()
         log.info("everything stops")
 
 

@@ -47,4 +47,7 @@ class Background:
             self.loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
             self.loop.run_until_complete(self.loop.shutdown_default_executor())
+            self.loop.run_until_complete(
+                asyncio.sleep(0)
+            )  # what was closed just now lets go of its socket in the next turn
             self.loop.close()

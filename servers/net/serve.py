@@ -30,13 +30,13 @@ class Listener(Protocol):
         ...
 
 
-async def until_stopped() -> None:
-    """Return at the first SIGINT or SIGTERM."""
+def stop_signal() -> asyncio.Event:
+    """Set at the first SIGINT or SIGTERM from now on. Take it before anybody is told that the process is up."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+    return stop
 
 
 def open_operations(
@@ -74,8 +74,9 @@ async def serve(
         stack.push_async_callback(server.close)
         await server.start()
         settle()
+        stop = stop_signal()
         log.info("process started", process=process)
-        await until_stopped()
+        await stop.wait()
         log.info("process stops", process=process)
 
 

@@ -217,6 +217,7 @@ def test_without_reconnecting_the_stream_stays_away(site, window, until, qtbot, 
     until(lambda: cell.frame is not None, what="the live picture")
     site.children.kill("dvrserver")
     restart(site, "dvrserver", "VIGIL_DVRSERVER__OPERATIONS_PORT")
+    qtbot.wait(1000)  # what had arrived before is still decoded
     last = cell.frame.time_us
     qtbot.wait(6000)
     assert cell.frame.time_us == last

@@ -47,3 +47,4 @@ class Media:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # what was closed just now lets go of its socket in the next turn
