@@ -258,12 +258,159 @@ def test_the_real_application_starts_through_vau_and_reports_healthy(site, tmp_p
         os.kill(pid, signal.SIGTERM)
 
 
+class SpotterComputer(Computer):
+    """A computer on which VAU starts the real Spotter; its start is over when Spotter's window is on the screen."""
+
+    showed: list[str]
+
+    def start(self, **more):
+        """Start Spotter and close it again once it has reported healthy; `showed` has the version that did."""
+        vau = self.vau(**{"health_s": 60.0, **more})
+        started = vau.run()
+        try:
+            deadline = time.monotonic() + 60
+            while not started.healthy.exists():
+                assert started.process.poll() is None, self.told
+                assert time.monotonic() < deadline, "Spotter did not show its window"
+                time.sleep(0.05)
+            tree = vau.place.folder_of(vau.place.state().current)
+            assert started.process.pid in _processes_of(tree)
+            launch = json.loads((started.healthy.parent / "launch.json").read_text())
+            self.showed.append(launch["version"])
+        finally:
+            started.process.terminate()
+            started.process.wait(20)
+        return vau
+
+
+@pytest.fixture
+def spotter(tmp_path, site, monkeypatch):
+    pytest.importorskip("PySide6")
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "computer").mkdir()
+    computer = SpotterComputer(tmp_path / "computer", Publisher(tmp_path / "publisher", "spotter"), site.port)
+    computer.showed = []
+    yield computer
+    for pid in _processes_of(computer.folder.parent):  # whose VAU was killed
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+
+
+HEALTHY = "QTimer.singleShot(HEALTHY_MS, launched.report_healthy)"
+CHANGED = ("lib/clients/spotter/help_page.py", "lib/clients/desktop/application.py")
+
+
+def publish_spotter(site, publisher, version, *, works=True) -> int:
+    """Build a Spotter with `vigil release build`, sign and publish it; the bytes of the files that are its own."""
+    repository = publisher.repository
+    arguments = ["spotter", version, "--repository", str(repository.folder)]
+    changed = 0
+    if version == "1.0":
+        arguments += ["--no-libraries"]
+    else:
+        tree = publisher.folder / f"spotter-{version}"
+        for name, path in gather("spotter", libraries=False).items():
+            content = path.read_bytes()
+            if name in CHANGED:
+                content += f"# {version}\n".encode()
+                if not works:
+                    assert HEALTHY.encode() in content or name == CHANGED[0]
+                    content = content.replace(HEALTHY.encode(), b"pass")
+                changed += len(content)
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).write_bytes(content)
+        arguments += [str(tree), "--module", "vigil", "--argument", "spotter"]
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "vigil", "release", "build", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    publisher.sign()
+    site.publish(publisher)
+    return changed
+
+
+def test_spotter_comes_is_kept_up_to_date_and_goes_back_by_itself(site, spotter):
+    publisher = spotter.publisher
+    publish_spotter(site, publisher, "1.0")
+    first = spotter.start()
+    assert spotter.showed == ["1.0"]
+    before = _inodes(first.place.folder_of(first.place.state().current))
+
+    changed = publish_spotter(site, publisher, "1.1")
+    second = spotter.start()
+    assert spotter.showed == ["1.0", "1.1"]
+    lists = len(second.place.list_of(second.place.state().current).read_bytes())
+    assert second.transport.received - lists < changed + 20_000  # the two files and the metadata
+    after = _inodes(second.place.folder_of(second.place.state().current))
+    assert {name for name in after if after[name] != before.get(name)} == set(CHANGED)  # the rest was linked
+
+    third = spotter.start()
+    assert spotter.showed == ["1.0", "1.1", "1.1"]
+    assert third.transport.requests == 4  # contact, next root, timestamp, configuration
+    assert third.transport.received < 5_000
+    assert spotter.told == []
+
+    publish_spotter(site, publisher, "1.2", works=False)
+    fourth = spotter.start(health_s=4.0)
+    assert spotter.showed[3:] == ["1.1"]
+    assert "did not report within 4 seconds" in spotter.told[0]
+    state = fourth.place.state()
+    assert (state.current.version, state.good.version) == ("1.1", "1.1")
+    assert [failed.why for failed in state.failed] == ["it did not report within 4 seconds that it works"]
+    spotter.start()
+    assert spotter.showed[3:] == ["1.1", "1.1"]
+
+
+def _inodes(tree: Path) -> dict[str, int]:
+    return {
+        path.relative_to(tree).as_posix(): path.stat().st_ino
+        for path in tree.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+@pytest.mark.parametrize(
+    ("empty", "steps"),
+    [
+        pytest.param(True, ("receiving",), id="from an empty folder"),
+        pytest.param(False, ("placed",), id="on an update"),
+        pytest.param(True, ("prepared", "listed", "placed", "switched", "started"), marks=pytest.mark.long, id="all"),
+        pytest.param(False, STEPS, marks=pytest.mark.long, id="all on an update"),
+    ],
+)
+def test_vau_killed_in_the_middle_starts_spotter_the_next_time(site, spotter, empty, steps):
+    publisher = spotter.publisher
+    publish_spotter(site, publisher, "1.0")
+    if not empty:
+        spotter.start()
+    for number, step in enumerate(steps, 1):
+        version = "1.0" if empty else f"1.{number}"
+        if empty:
+            spotter.folder = spotter.folder.parent / f"computer-{number}"
+        else:
+            publish_spotter(site, publisher, version)
+        arguments = ["--server", f"127.0.0.1:{site.port}", "--app", "spotter", "--folder", str(spotter.folder / "vau")]
+        arguments += ["--root", str(publisher.repository.metadata / "1.root.json")]
+        killed = subprocess.run([sys.executable, "-c", KILLED_AT, step, *arguments], check=False, timeout=60)
+        assert killed.returncode == -signal.SIGKILL, step
+        vau = spotter.start()
+        assert spotter.showed[-1] == version, step
+        assert spotter.told == [], step
+        state = vau.place.state()
+        assert (state.current, state.failed) == (state.good, ()), step
+
+
 def _processes_of(home: Path) -> list[int]:
     """The processes that run from a tree below this folder."""
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             with suppress(OSError):
-                if f"PYTHONPATH={home}".encode() in (process / "environ").read_bytes():
+                if f"PYTHONPATH={home}/".encode() in (process / "environ").read_bytes():
                     found.append(int(process.name))
     return found
