@@ -240,7 +240,7 @@ class Session(QObject):
             self._post(lambda: self._stand_while(client, standing))
 
         try:
-            async with aclosing(client.events(self._last_event, on_connection=on_connection)) as events:  # type: ignore[type-var] # an async generator
+            async with aclosing(client.events(self._last_event, on_connection=on_connection)) as events:
                 async for event in events:
                     self._post(partial(self._happened, client, event))
         except NotSignedInError as error:

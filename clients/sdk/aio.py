@@ -2,8 +2,8 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -46,6 +46,7 @@ class AsyncClient:
         own = {} if nodes is None else {origin(url): httpx.AsyncHTTPTransport(verify=verify, trust_env=False)}
         self._http = httpx.AsyncClient(verify=verify if nodes is None else nodes, mounts=own, trust_env=False)
         self._lock = asyncio.Lock()
+        self._streams: set[AsyncGenerator[events.Event, None]] = set()
         self.session = Session(url, timeout_s, program)
         self.cameras = AsyncResources(self, "/cameras", Camera)
         self.alarms = AsyncResources(self, "/alarms", Alarm)
@@ -80,12 +81,16 @@ class AsyncClient:
 
     def events(
         self, since: int | None = None, *, on_connection: events.OnConnection = events.ignore
-    ) -> AsyncIterator[events.Event]:
+    ) -> AsyncGenerator[events.Event, None]:
         """What happens from now on, or after the event `since`, for ever; a lost connection is made anew.
 
-        `on_connection` is told of each connection and of each cut, with its reason.
+        `on_connection` is told of each connection and of each cut, with its reason. A loop that is left early leaves
+        the connection open until `close`; `contextlib.aclosing` ends it at once.
         """
-        return events.follow(self.session, self._renew, self._tls, since, on_connection)
+        self._streams = {stream for stream in self._streams if getattr(stream, "ag_frame", None)}
+        stream = events.follow(self.session, self._renew, self._tls, since, on_connection)
+        self._streams.add(stream)
+        return stream
 
     async def do(self, call: Call[T]) -> T:
         """Ask; renew the session first when it is due, and once more when the token is refused."""
@@ -116,7 +121,11 @@ class AsyncClient:
         return length
 
     async def close(self) -> None:
-        """Hang up. The session itself stays until it ends or `sign_out`."""
+        """Hang up, event streams included. The session itself stays until it ends or `sign_out`."""
+        for stream in self._streams:
+            with suppress(RuntimeError):  # somebody reads it in this moment, and closes it
+                await stream.aclose()
+        self._streams.clear()
         await self._http.aclose()
 
     async def __aenter__(self) -> Self:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -70,7 +70,7 @@ async def follow(
     tls: ssl.SSLContext | None,
     since: int | None,
     on_connection: OnConnection = ignore,
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event, None]:
     """Events for ever, across lost connections: after each, the stream resumes where it was cut.
 
     A server that is away, or troubled, while the session is due to be renewed is waited for like a cut.

@@ -101,3 +101,15 @@ def test_an_event_of_a_newer_server_is_kept_without_its_message():
     event = Event(id=7, kind="BicycleStolen", time=datetime.now(UTC), data={"colour": "red"})
     assert event.message() is None
     assert Event(id=8, kind="AlarmRaised", time=datetime.now(UTC), data={"less": 1}).message() is None
+
+
+async def test_a_loop_that_was_left_early_keeps_no_connection_beyond_its_client(site, admin, alarm):
+    connected = []
+    async with AsyncClient(site.url) as client:
+        await client.sign_in("admin", site.password)
+        stream = client.events(0, on_connection=lambda stands, _: connected.append(stands))
+        async for _ in stream:
+            break
+        assert connected == [True]
+        assert stream.ag_frame is not None
+    assert stream.ag_frame is None
