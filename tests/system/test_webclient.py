@@ -316,7 +316,9 @@ async def test_an_operator_signs_in_and_sees_live_pictures_that_move(page, site)
         assert picture["width"] == 352, "a grid shows the sub stream"
     await page.get_by_role("button", name="Show Loading bay alone").click()
     # A camera alone shows the main stream; the player begins anew with it.
-    await page.wait_for_function("document.querySelector('[data-camera-id=cam-2] video')?.videoWidth === 640")
+    async with asyncio.timeout(20):
+        while (await (await live(page, "cam-2")).evaluate(PICTURE))["width"] != 640:
+            await asyncio.sleep(0.1)
     _, advanced = await watched(await live(page, "cam-2"))
     assert advanced > 0.9
     assert await page.locator(".cell").count() == 1
